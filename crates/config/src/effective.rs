@@ -1,0 +1,37 @@
+//! The settings as a configuration file that says everything.
+
+use toml::Value;
+
+use crate::{settings::Settings, template::escape};
+
+/// A valid configuration file with every key and every credential as `***`. Parsing it gives the
+/// same settings but for those.
+pub fn effective_toml(settings: &Settings) -> String {
+    let server = &settings.server;
+    let mut lines = vec![
+        "[server]".to_owned(),
+        line("listen", &server.listen.to_string()),
+        line("data_dir", &server.data_dir.to_string_lossy()),
+        line("timezone", server.timezone.name()),
+    ];
+    lines.extend(server.auth.name().map(|name| line("auth", name)));
+    for camera in &settings.cameras {
+        lines.extend([
+            String::new(),
+            "[[camera]]".to_owned(),
+            line("id", camera.id.as_str()),
+            line("rtsp", &camera.rtsp.to_string()),
+            format!("days_to_keep = {}", camera.days_to_keep),
+            line("timezone", camera.timezone.name()),
+            line("transport", camera.transport.name()),
+            format!("audio = {}", camera.audio),
+            format!("segment_s = {}", camera.segment.as_secs()),
+        ]);
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn line(key: &str, text: &str) -> String {
+    format!("{key} = {}", Value::String(escape(text)))
+}

@@ -1,0 +1,26 @@
+//! What the configuration takes from its surroundings, behind a seam so that tests bring their own.
+
+use std::ffi::OsString;
+
+/// Environment variables and the machine's time zone.
+pub trait EnvSource {
+    /// The value of a variable, `None` if it is not set.
+    fn var(&self, name: &str) -> Option<OsString>;
+
+    /// The IANA name the machine is set to (`/etc/localtime`, `/etc/timezone`), if it has one.
+    fn system_timezone(&self) -> Option<String>;
+}
+
+/// The process's environment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEnv;
+
+impl EnvSource for SystemEnv {
+    fn var(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    fn system_timezone(&self) -> Option<String> {
+        iana_time_zone::get_timezone().ok()
+    }
+}

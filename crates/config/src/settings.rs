@@ -1,0 +1,108 @@
+//! Checked settings: every value here is allowed, and every default is applied.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use chrono_tz::Tz;
+use dayreel_core::CameraId;
+
+use crate::SecretUrl;
+
+/// `server.listen` where nothing else is said.
+pub const DEFAULT_LISTEN: &str = "0.0.0.0:6478";
+/// `server.data_dir` where nothing else is said; relative to the working directory.
+pub const DEFAULT_DATA_DIR: &str = "./data";
+/// `days_to_keep` where nothing else is said, and its maximum: the six days before today are
+/// what the weekday numbers 0 to 6 can name besides today.
+pub const MAX_DAYS_TO_KEEP: u8 = 6;
+/// `segment_s` where nothing else is said, seconds.
+pub const DEFAULT_SEGMENT_S: u8 = 4;
+/// Largest `segment_s`, seconds.
+pub const MAX_SEGMENT_S: u8 = 10;
+
+/// Everything the program needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `[server]`.
+    pub server: Server,
+    /// `[[camera]]`, in the order of the file. Never empty, no id twice.
+    pub cameras: Vec<Camera>,
+}
+
+/// What concerns all cameras.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// Folder of all recordings. Relative paths start at the working directory.
+    pub data_dir: PathBuf,
+    /// The zone of cameras that do not say their own.
+    pub timezone: Tz,
+    /// Who may use the server.
+    pub auth: Auth,
+}
+
+/// Who may use the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Everybody, because nothing was said.
+    #[default]
+    Unsaid,
+    /// Everybody, on purpose: `auth = "none"`.
+    None,
+}
+
+/// One camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Camera {
+    /// Path segment of its URLs and name of its folder.
+    pub id: CameraId,
+    /// Where its stream comes from.
+    pub rtsp: SecretUrl,
+    /// How many full days before today are kept, 0 to [`MAX_DAYS_TO_KEEP`].
+    pub days_to_keep: u8,
+    /// Decides when its days end.
+    pub timezone: Tz,
+    /// How RTP travels.
+    pub transport: Transport,
+    /// Whether its sound is recorded.
+    pub audio: bool,
+    /// Target length of a segment; the next keyframe after it ends the segment. Whole seconds,
+    /// 1 to [`MAX_SEGMENT_S`].
+    pub segment: Duration,
+}
+
+/// How RTP travels from the camera.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Interleaved in the RTSP connection: nothing is lost on the way.
+    #[default]
+    Tcp,
+    /// Datagrams: what is lost stays lost and smears the picture.
+    Udp,
+}
+
+impl Transport {
+    /// All values of `transport`.
+    pub(crate) const NAMES: &[&str] = &["tcp", "udp"];
+
+    /// `tcp` or `udp`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl Auth {
+    /// All values of `auth`.
+    pub(crate) const NAMES: &[&str] = &["none"];
+
+    /// The value of `auth`, if one was given.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Unsaid => None,
+            Self::None => Some("none"),
+        }
+    }
+}

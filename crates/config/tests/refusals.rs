@@ -1,0 +1,380 @@
+//! Every refusal, word for word: a message is part of the program.
+
+mod common;
+
+use std::fs;
+
+use common::{Vars, load_text};
+use dayreel_config::{ConfigError, load};
+use dayreel_core::Kind;
+
+const CAMERA: &str = "[[camera]]\nid = \"a\"\nrtsp = \"rtsp://h/s\"\n";
+
+/// Checks that `text` is refused with exactly `lines`.
+#[track_caller]
+fn refused(text: &str, lines: &[&str]) {
+    refused_with(&[], text, lines);
+}
+
+#[track_caller]
+fn refused_with(vars: &[(&str, &str)], text: &str, lines: &[&str]) {
+    let message = load_text(text, vars).expect_err("accepted");
+    assert_eq!(message.lines().collect::<Vec<_>>(), lines, "for\n{text}");
+}
+
+#[test]
+fn syntax() {
+    refused(
+        "[server\n",
+        &["f.toml:1:8: is not valid TOML: unclosed table, expected `]`"],
+    );
+    refused(
+        "[[camera]]\nid = \"a\"\nrtsp = rtsp://u:hunter2@h/s\n[server]\nlisten = \n",
+        &[
+            "f.toml:3:8: is not valid TOML: string values must be quoted, expected literal string",
+            "f.toml:5:10: is not valid TOML: string values must be quoted, expected literal string",
+        ],
+    );
+    refused(
+        "[server]\nlisten = \"a\"\nlisten = \"b\"\n",
+        &["f.toml:3:1: is not valid TOML: duplicate key"],
+    );
+    refused(
+        "[server]\ndata_dir = \"C:\\data\"\n",
+        &[
+            "f.toml:2:16: is not valid TOML: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`",
+        ],
+    );
+}
+
+#[test]
+fn unknown_keys() {
+    let text =
+        format!("[Server]\nport = 1\n{CAMERA}url = 1\ndaystokeep = 3\n\"rtsp://u:p@h\" = 1\n");
+    refused(
+        &text,
+        &[
+            "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera",
+            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s",
+            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s",
+            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s",
+        ],
+    );
+    refused(
+        &format!("[server]\nlisten_on = 1\nport = 1\n{CAMERA}"),
+        &[
+            "f.toml:2:1: server.listen_on: unknown key; did you mean \"listen\"? allowed here: listen, data_dir, timezone, auth",
+            "f.toml:3:1: server.port: unknown key; allowed here: listen, data_dir, timezone, auth",
+        ],
+    );
+}
+
+#[test]
+fn types() {
+    refused(
+        "[server]\nlisten = 6478\ndata_dir = 2026-11-22\ntimezone = true\nauth = []\n\
+         [[camera]]\nid = 1\nrtsp = 2.5\ndays_to_keep = \"rtsp://u:p@h\"\ntransport = {}\n\
+         audio = \"yes\"\nsegment_s = 2.5\n",
+        &[
+            "f.toml:2:10: server.listen: must be a string, not an integer",
+            "f.toml:3:12: server.data_dir: must be a string, not a date or time",
+            "f.toml:4:12: server.timezone: must be a string, not true or false",
+            "f.toml:5:8: server.auth: must be a string, not an array",
+            "f.toml:7:6: camera.#1.id: must be a string, not an integer",
+            "f.toml:8:8: camera.#1.rtsp: must be a string, not a number with a fraction",
+            "f.toml:9:16: camera.#1.days_to_keep: must be an integer, not a string",
+            "f.toml:10:13: camera.#1.transport: must be a string, not a table",
+            "f.toml:11:9: camera.#1.audio: must be true or false, not a string",
+            "f.toml:12:13: camera.#1.segment_s: must be an integer, not a number with a fraction",
+        ],
+    );
+    refused(
+        "server = 1\ncamera = 2\n",
+        &[
+            "f.toml:1:10: server: must be a table: [server], not an integer",
+            "f.toml:2:10: camera: must be a list of tables: [[camera]], not an integer",
+        ],
+    );
+    refused(
+        "camera = [1]\n",
+        &["f.toml:1:11: camera.#1: must be a table: [[camera]], not an integer"],
+    );
+}
+
+#[test]
+fn cameras() {
+    refused(
+        "",
+        &[
+            "f.toml:1:1: camera: no camera; add [[camera]] with id = \"front-door\" and rtsp = \"rtsp://user:password@192.168.0.186:554/stream1\", or try `dayreel demo`, which brings its own",
+        ],
+    );
+    refused(
+        "camera = []\n",
+        &[
+            "f.toml:1:1: camera: no camera; add [[camera]] with id = \"front-door\" and rtsp = \"rtsp://user:password@192.168.0.186:554/stream1\", or try `dayreel demo`, which brings its own",
+        ],
+    );
+    refused(
+        "[server]\n[camera]\nid = \"a\"\n",
+        &[
+            "f.toml:2:1: camera: write [[camera]] with two brackets; each [[camera]] begins one camera",
+        ],
+    );
+    refused(
+        "# one\n[[camera]]\n\n[[camera]]\nid = \"b\"\n",
+        &[
+            "f.toml:2:1: camera.#1.id: is missing; write id = \"front-door\"",
+            "f.toml:2:1: camera.#1.rtsp: is missing; write rtsp = \"rtsp://user:password@192.168.0.186:554/stream1\"",
+            "f.toml:4:1: camera.b.rtsp: is missing; write rtsp = \"rtsp://user:password@192.168.0.186:554/stream1\"",
+        ],
+    );
+    refused(
+        &format!("{CAMERA}{}", CAMERA.replace("\"a\"", "\"A\"")),
+        &[
+            "f.toml:5:6: camera.A.id: line 2 has this id already; every camera needs its own, and upper and lower case do not make a difference",
+        ],
+    );
+    refused(
+        &CAMERA.replace("\"a\"", "\"front door\""),
+        &[
+            "f.toml:2:6: camera.#1.id: ' ' is not allowed in a camera id; allowed are a-z, A-Z, 0-9, '_' and '-'",
+        ],
+    );
+    refused(
+        &CAMERA.replace("\"a\"", "\"\""),
+        &["f.toml:2:6: camera.#1.id: a camera id has 1 to 64 characters, this one has 0"],
+    );
+    refused(
+        &CAMERA.replace("\"a\"", "\"api\""),
+        &[
+            "f.toml:2:6: camera.#1.id: \"api\" is reserved; reserved are api, app, assets, healthz, login, logout, metrics, readyz, static",
+        ],
+    );
+    refused(
+        &format!("{CAMERA}cameraID = \"b\"\n"),
+        &[
+            "f.toml:4:1: camera.a.cameraID: is another spelling of `id`, which line 2 sets already; keep one",
+        ],
+    );
+    refused(
+        &format!("{CAMERA}days_to_keep = 3\ndaysToKeep = 3\n"),
+        &[
+            "f.toml:5:1: camera.a.daysToKeep: is another spelling of `days_to_keep`, which line 4 sets already; keep one",
+        ],
+    );
+}
+
+#[test]
+fn ranges_and_words() {
+    refused(
+        &format!(
+            "{CAMERA}days_to_keep = 7\nsegment_s = 0\ntransport = \"http\"\ntimezone = \"Mars\"\n"
+        ),
+        &[
+            "f.toml:4:16: camera.a.days_to_keep: is 7; allowed is 0 to 6 (full days before today)",
+            "f.toml:5:13: camera.a.segment_s: is 0; allowed is 1 to 10 (seconds)",
+            "f.toml:6:13: camera.a.transport: \"http\" is not allowed; allowed is \"tcp\" or \"udp\"",
+            "f.toml:7:12: camera.a.timezone: \"Mars\" is no time zone; allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
+        ],
+    );
+    refused(
+        &format!("{CAMERA}days_to_keep = -1\n"),
+        &["f.toml:4:16: camera.a.days_to_keep: is -1; allowed is 0 to 6 (full days before today)"],
+    );
+    refused(
+        &format!("{CAMERA}days_to_keep = 99999999999999999999\nsegment_s = 0x0b\n"),
+        &[
+            "f.toml:4:16: camera.a.days_to_keep: is 99999999999999999999; allowed is 0 to 6 (full days before today)",
+            "f.toml:5:13: camera.a.segment_s: is 0x0b; allowed is 1 to 10 (seconds)",
+        ],
+    );
+    refused(
+        &format!(
+            "[server]\nlisten = \"localhost:6478\"\ndata_dir = \"\"\ntimezone = \"europe/berln\"\nauth = \"basic\"\n{CAMERA}"
+        ),
+        &[
+            "f.toml:2:10: server.listen: \"localhost:6478\" is no address to listen on; allowed is an IP address with a port, such as \"0.0.0.0:6478\" (all of IPv4), \"[::]:6478\" or \"127.0.0.1:6478\"",
+            "f.toml:3:12: server.data_dir: is empty; allowed is the path of a folder, such as \"./data\"",
+            "f.toml:4:12: server.timezone: \"europe/berln\" is no time zone; did you mean \"Europe/Berlin\"? allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
+            "f.toml:5:8: server.auth: \"basic\" is not allowed; allowed is \"none\"",
+        ],
+    );
+    refused(
+        &format!("[server]\nlisten = \"rtsp://u:p@h\"\n{CAMERA}"),
+        &[
+            "f.toml:2:10: server.listen: the value is no address to listen on; allowed is an IP address with a port, such as \"0.0.0.0:6478\" (all of IPv4), \"[::]:6478\" or \"127.0.0.1:6478\"",
+        ],
+    );
+}
+
+#[test]
+fn urls() {
+    for (url, message) in [
+        (
+            "http://u:p@h/s",
+            "is no RTSP URL; allowed is rtsp://user:password@host:port/path, or rtsps:// for RTSP over TLS",
+        ),
+        (
+            "rtspt://u:p@h/s",
+            "write rtsp:// and choose the transport with `transport = \"tcp\"` or \"udp\"",
+        ),
+        (
+            "rtsp://u:p@/s",
+            "has no host; allowed is rtsp://user:password@host:port/path",
+        ),
+        (
+            "rtsp://u:p@h:99999/s",
+            "has a bad host or port (invalid port number); a port is 1 to 65535",
+        ),
+        (
+            "rtsp://u:pa/ss@h/s",
+            "is ambiguous: '@' after the host. In user and password write %40 for '@', %2F for '/', %3F for '?', %23 for '#', %25 for '%', or take them from the environment or a file (${NAME}, ${file:/path}), which encodes them; in a path write %40 and %23",
+        ),
+        (
+            "rtsp://u:pa#ss@h/s",
+            "is ambiguous: '#' after the host. In user and password write %40 for '@', %2F for '/', %3F for '?', %23 for '#', %25 for '%', or take them from the environment or a file (${NAME}, ${file:/path}), which encodes them; in a path write %40 and %23",
+        ),
+        (
+            "rtsp://u:50%@h/s",
+            "has a '%' in user or password that starts no escape such as %40; write %25 for '%'",
+        ),
+        (
+            "rtsp://u:%ff@h/s",
+            "has a user or password that is not UTF-8 after percent-decoding",
+        ),
+        (
+            "rtsp://u%3Ap@h/s",
+            "has a ':' in the user name, which RTSP cannot transmit; with substitution write ${USER}:${PASSWORD}@, one for each",
+        ),
+        (
+            "rtsp://u:p%0A@h/s",
+            "contains a line break or other control character",
+        ),
+        (
+            "rtsp://u:p@h/s 1",
+            "contains white space; write %20 for a space",
+        ),
+    ] {
+        let text = CAMERA.replace("rtsp://h/s", url);
+        refused(&text, &[&format!("f.toml:3:8: camera.a.rtsp: {message}")]);
+    }
+}
+
+#[test]
+fn substitution() {
+    for (url, message) in [
+        (
+            "rtsp://${NOBODY}@h/s",
+            "environment variable NOBODY is not set",
+        ),
+        (
+            "rtsp://u:pa${ss@h/s",
+            "has a ${ without its }; write $${ for a plain ${",
+        ),
+        (
+            "rtsp://u:${pa ss}@h/s",
+            "has a ${…} that is neither ${NAME} nor ${file:/absolute/path}; write $${ for a plain ${",
+        ),
+        (
+            "rtsp://u:${}@h/s",
+            "has a ${…} that is neither ${NAME} nor ${file:/absolute/path}; write $${ for a plain ${",
+        ),
+        (
+            "rtsp://u:${file:secret}@h/s",
+            "has a ${…} that is neither ${NAME} nor ${file:/absolute/path}; write $${ for a plain ${",
+        ),
+        (
+            "rtsp://u:${file:/nonexistent/x}@h/s",
+            "cannot read /nonexistent/x: No such file or directory (os error 2)",
+        ),
+        (
+            "rtsp://u:${file:/}@h/s",
+            "cannot read /: Is a directory (os error 21)",
+        ),
+        (
+            "rtsp://${BOTH}@h/s",
+            "has a ':' in the user name, which RTSP cannot transmit; with substitution write ${USER}:${PASSWORD}@, one for each",
+        ),
+        (
+            "rtsp://u:${LINES}@h/s",
+            "contains a line break or other control character",
+        ),
+    ] {
+        let text = CAMERA.replace("rtsp://h/s", url);
+        let vars = [("BOTH", "user:hunter2"), ("LINES", "hunter2\nhunter2")];
+        let line = format!("f.toml:3:8: camera.a.rtsp: {message}");
+        refused_with(&vars, &text, &[&line]);
+    }
+    let text = format!("[server]\ntimezone = \"${{SECRET}}\"\n{CAMERA}");
+    refused_with(
+        &[("SECRET", "hunter2")],
+        &text,
+        &[
+            "f.toml:2:12: server.timezone: \"${SECRET}\" is no time zone; allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
+        ],
+    );
+}
+
+#[test]
+fn overriding_variables() {
+    refused_with(
+        &[
+            ("DAYREEL_LISTEN", "6478"),
+            ("DAYREEL_TIMEZONE", "Berlin"),
+            ("DAYREEL_AUTH", "users"),
+        ],
+        &format!("[server]\nlisten = \"nowhere\"\n{CAMERA}"),
+        &[
+            "f.toml:2:10: server.listen: \"nowhere\" is no address to listen on; allowed is an IP address with a port, such as \"0.0.0.0:6478\" (all of IPv4), \"[::]:6478\" or \"127.0.0.1:6478\"",
+            "environment variable DAYREEL_AUTH: \"users\" is not allowed; allowed is \"none\"",
+            "environment variable DAYREEL_LISTEN: \"6478\" is no address to listen on; allowed is an IP address with a port, such as \"0.0.0.0:6478\" (all of IPv4), \"[::]:6478\" or \"127.0.0.1:6478\"",
+            "environment variable DAYREEL_TIMEZONE: \"Berlin\" is no time zone; did you mean \"Europe/Berlin\"? allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
+        ],
+    );
+}
+
+#[test]
+fn files() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |name: &str| {
+        let file = folder.path().join(name);
+        let error = load(Some(&file), &Vars(&[])).unwrap_err();
+        let message = error.to_string();
+        (
+            error.kind(),
+            message.replace(&file.display().to_string(), "f.toml"),
+        )
+    };
+    fs::create_dir(folder.path().join("directory")).unwrap();
+    fs::write(folder.path().join("binary"), [0xff, 0xfe]).unwrap();
+    assert_eq!(
+        refused("missing"),
+        (Kind::NotFound, "f.toml: no such file".into())
+    );
+    assert_eq!(
+        refused("directory"),
+        (
+            Kind::InvalidArgument,
+            "f.toml: is a directory, not a file; Docker creates one where the file of a bind mount \
+             is missing on the host: remove the directory, create the file, start the container \
+             again"
+                .into()
+        )
+    );
+    assert_eq!(
+        refused("binary"),
+        (
+            Kind::InvalidArgument,
+            "f.toml: is not a text file (UTF-8, at most 1 MiB)".into()
+        )
+    );
+    let none = ConfigError::NoneFound {
+        searched: vec!["a".into(), "b".into()],
+    };
+    assert_eq!(
+        none.to_string(),
+        "no configuration: name one with --config or DAYREEL_CONFIG, or create a or b; \
+         `dayreel demo` needs none"
+    );
+}
