@@ -1,0 +1,175 @@
+//! MPEG-DASH: the MPD of a day (ISO/IEC 23009-1), over the same segments as HLS.
+
+use std::fmt::Write as _;
+
+use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackFormat, TrackKind, WallTime};
+
+use crate::{
+    DayTimeline, Document, Encoding, Track,
+    document::Builder,
+    init_name,
+    number::{Seconds, frame_rate_fraction},
+};
+
+/// How the day is presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presentation {
+    /// `today`: `dynamic`, on the timeline of the Unix epoch.
+    Live {
+        /// The wall clock of the server, for `UTCTiming`.
+        now: WallTime,
+    },
+    /// A finished day: `static`, from 0.
+    Finished,
+}
+
+/// The MPD of `day`. `None` while no video is recorded.
+///
+/// A gap is an explicit `S@t` within the Period; a new Period begins only where a codec
+/// configuration changes. While live, the newest Period is shown once both tracks are in it (or one
+/// is three segments late): also for that, `None`.
+pub fn manifest(
+    day: &DayTimeline,
+    presentation: Presentation,
+    encoding: Encoding,
+) -> Option<Document> {
+    let first = *day.periods().first().filter(|_| !day.is_empty())?;
+    let held_back = matches!(presentation, Presentation::Live { .. }) && day.is_incomplete();
+    let shown = day.periods().len() - usize::from(held_back);
+    if shown == 0 {
+        return None;
+    }
+    let mut document = Builder::new(encoding);
+    write_mpd_start(day, presentation, first, document.text());
+    for (index, start) in day.periods().iter().take(shown).enumerate() {
+        let origin = match presentation {
+            Presentation::Live { .. } => MediaTime::default(),
+            Presentation::Finished => first,
+        };
+        let begin = Seconds(start.saturating_since(origin));
+        let text = document.text();
+        let _ = write!(text, "<Period id=\"{index}\" start=\"PT{begin}S\">");
+        for kind in [TrackKind::Video, TrackKind::Audio] {
+            write_adaptation_set(day.track(kind), index, *start, &mut document);
+        }
+        document.text().push_str("</Period>");
+    }
+    if let Presentation::Live { now } = presentation {
+        // ISO/IEC 23009-1 §5.8.4.11: `direct` carries the time itself, and needs no second request.
+        let now = xs_date_time(now);
+        let _ = write!(
+            document.text(),
+            "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{now}\"/>"
+        );
+    }
+    document.text().push_str("</MPD>\n");
+    Some(document.finish())
+}
+
+fn write_mpd_start(
+    day: &DayTimeline,
+    presentation: Presentation,
+    first: MediaTime,
+    text: &mut String,
+) {
+    let (video, audio) = (day.track(TrackKind::Video), day.track(TrackKind::Audio));
+    let end = video.end().max(audio.end()).unwrap_or_default();
+    let longest_90k = day.max_duration_90k();
+    // §5.3.1.2: no S@d is longer than maxSegmentDuration, so it is rounded up, to the millisecond.
+    let longest_90k = u64::from(longest_90k).div_ceil(90) * 90;
+    let longest = Seconds(longest_90k);
+    text.push_str(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
+         profiles=\"urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019\"",
+    );
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        " minBufferTime=\"PT{longest}S\" maxSegmentDuration=\"PT{longest}S\""
+    );
+    match presentation {
+        Presentation::Live { .. } => {
+            let published = xs_date_time(end.media_to_wall());
+            let update = Seconds(longest_90k.max(TICKS_PER_SECOND));
+            let day_s = (day.day().end() - day.day().start()).num_seconds();
+            let delay = Seconds(3 * longest_90k);
+            let _ = write!(
+                text,
+                " type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\" \
+                 publishTime=\"{published}\" minimumUpdatePeriod=\"PT{update}S\" \
+                 timeShiftBufferDepth=\"PT{day_s}S\" suggestedPresentationDelay=\"PT{delay}S\">"
+            );
+        }
+        Presentation::Finished => {
+            let length = Seconds(end.saturating_since(first));
+            let _ = write!(
+                text,
+                " type=\"static\" mediaPresentationDuration=\"PT{length}S\">"
+            );
+        }
+    }
+}
+
+/// Writes what `track` has in the Period number `period`, which starts at `start`.
+fn write_adaptation_set(track: &Track, period: usize, start: MediaTime, document: &mut Builder) {
+    let Some(runs) = track.periods.get(period) else {
+        return;
+    };
+    let Some(init) = runs
+        .init()
+        .and_then(|init| track.inits().get(usize::from(init)))
+    else {
+        return;
+    };
+    let kind = track.kind();
+    let (id, text) = (kind as u8 + 1, document.text());
+    let _ = write!(
+        text,
+        "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" \
+         segmentAlignment=\"true\" startWithSAP=\"1\">"
+    );
+    let bandwidth = track.peak_bits_per_second().max(1);
+    let codec = init.format.codec();
+    let _ = write!(
+        text,
+        "<Representation id=\"{kind}\" codecs=\"{codec}\" bandwidth=\"{bandwidth}\""
+    );
+    match &init.format {
+        TrackFormat::Video(video) => {
+            let (width, height) = (video.width, video.height);
+            let _ = write!(text, " width=\"{width}\" height=\"{height}\"");
+            if track.peak_rate_milli() > 0 {
+                let rate = frame_rate_fraction(track.peak_rate_milli());
+                let _ = write!(text, " frameRate=\"{rate}\"");
+            }
+            text.push('>');
+        }
+        TrackFormat::Audio(audio) => {
+            let _ = write!(
+                text,
+                " audioSamplingRate=\"{}\"><AudioChannelConfiguration \
+                 schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
+                 value=\"{}\"/>",
+                audio.sample_rate_hz, audio.channels
+            );
+        }
+    }
+    let _ = write!(
+        text,
+        "<SegmentTemplate timescale=\"{TICKS_PER_SECOND}\" presentationTimeOffset=\"{}\" \
+         initialization=\"../{}\" media=\"../{}-$Time$.m4s\"><SegmentTimeline>",
+        start.ticks(),
+        init_name(kind, init.hash),
+        kind.letter()
+    );
+    document.growing(runs.frozen());
+    let text = document.text();
+    runs.write_open(text);
+    text.push_str("</SegmentTimeline></SegmentTemplate></Representation></AdaptationSet>");
+}
+
+/// XML Schema `dateTime`, to the millisecond.
+fn xs_date_time(time: WallTime) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

@@ -1,0 +1,130 @@
+//! HLS: the multivariant playlist and the media playlists of a day.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use dayreel_core::{TrackFormat, TrackKind};
+
+use crate::{DayTimeline, Document, Encoding, Track, document::Builder};
+
+/// RFC 8216bis §4.4.3.8: a client may skip what is older than this many target durations; six is
+/// the least allowed.
+const SKIP_TARGETS: u64 = 6;
+
+/// The multivariant playlist of `day`. `None` while no video is recorded, or the sound that comes
+/// with it is not yet.
+///
+/// RFC 8216 §4.3.4.2: CODECS names every format that any segment of the day needs, BANDWIDTH is
+/// the peak of video plus that of audio.
+pub fn multivariant_playlist(day: &DayTimeline) -> Option<String> {
+    if day.is_empty() || (day.periods().len() == 1 && day.is_incomplete()) {
+        return None;
+    }
+    let (video, audio) = (day.track(TrackKind::Video), day.track(TrackKind::Audio));
+    let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let mut seen = BTreeSet::new();
+    let formats = video.formats().chain(audio.formats());
+    let codecs: Vec<_> = formats
+        .map(TrackFormat::codec)
+        .filter(|codec| seen.insert(*codec))
+        .collect();
+    let with_audio = !audio.segments().is_empty();
+    // Writing to a String cannot fail.
+    if let Some(TrackFormat::Audio(format)) = audio.formats().last().filter(|_| with_audio) {
+        let _ = writeln!(
+            text,
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Audio\",DEFAULT=YES,AUTOSELECT=YES,\
+             CHANNELS=\"{}\",URI=\"audio.m3u8\"",
+            format.channels
+        );
+    }
+    let _ = write!(
+        text,
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
+        video.peak_bits_per_second() + audio.peak_bits_per_second(),
+        video.average_bits_per_second() + audio.average_bits_per_second(),
+        codecs.join(",")
+    );
+    if let Some((width, height)) = largest_picture(video) {
+        let _ = write!(text, ",RESOLUTION={width}x{height}");
+    }
+    let rate_milli = video.peak_rate_milli();
+    if rate_milli > 0 {
+        let (whole, thousandths) = (rate_milli / 1000, rate_milli % 1000);
+        let _ = write!(text, ",FRAME-RATE={whole}.{thousandths:03}");
+    }
+    if with_audio {
+        text.push_str(",AUDIO=\"audio\"");
+    }
+    text.push_str("\nvideo.m3u8\n");
+    Some(text)
+}
+
+/// The media playlist of one track: the whole day so far.
+///
+/// `finished` days end with `EXT-X-ENDLIST`. With `skip`, a delta update: segments older than
+/// CAN-SKIP-UNTIL are replaced by one `EXT-X-SKIP` (RFC 8216bis §6.2.5.1), with their tags: the
+/// client knows the map that is in force. `None` while the track has no segment.
+pub fn media_playlist(
+    day: &DayTimeline,
+    kind: TrackKind,
+    finished: bool,
+    skip: bool,
+    encoding: Encoding,
+) -> Option<Document> {
+    let track = day.track(kind);
+    if track.segments().is_empty() {
+        return None;
+    }
+    let mut document = Builder::new(encoding);
+    write_header(track, finished, document.text());
+    let skipped = match skip && !finished {
+        true => track.segments_before_last(SKIP_TARGETS * track.target_duration_s()),
+        false => 0,
+    };
+    if skipped > 0 {
+        let text = document.text();
+        let _ = writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
+        // The first is dated: hls.js would count its date back from the next one given, over gaps.
+        track.write_lines(skipped, true, text);
+        (skipped + 1..track.segments().len())
+            .for_each(|index| track.write_lines(index, false, text));
+    } else {
+        document.growing(&track.lines);
+    }
+    if finished {
+        document.text().push_str("#EXT-X-ENDLIST\n");
+    }
+    Some(document.finish())
+}
+
+/// No EXT-X-PLAYLIST-TYPE while the day is live: EVENT would promise that nothing is ever removed,
+/// but at midnight the old day slides out of `today`.
+fn write_header(track: &Track, finished: bool, text: &mut String) {
+    let target_s = track.target_duration_s();
+    let _ = write!(
+        text,
+        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target_s}\n"
+    );
+    if finished {
+        text.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n");
+    } else {
+        let until_s = SKIP_TARGETS * target_s;
+        let _ = writeln!(text, "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={until_s}.0");
+    }
+    let _ = writeln!(text, "#EXT-X-INDEPENDENT-SEGMENTS");
+    let _ = writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{}", track.first().media);
+    let _ = writeln!(
+        text,
+        "#EXT-X-DISCONTINUITY-SEQUENCE:{}",
+        track.first().discontinuity
+    );
+}
+
+/// Width and height of the largest picture of the day.
+pub(crate) fn largest_picture(video: &Track) -> Option<(u32, u32)> {
+    let sizes = video.formats().filter_map(|format| match format {
+        TrackFormat::Video(video) => Some((video.width, video.height)),
+        TrackFormat::Audio(_) => None,
+    });
+    sizes.max_by_key(|(width, height)| u64::from(*width) * u64::from(*height))
+}

@@ -1,0 +1,90 @@
+//! Which span each segment is in: HLS discontinuity sequence numbers, the same for both tracks.
+
+use std::collections::BTreeMap;
+
+use dayreel_core::{MediaTime, TrackKind};
+
+use crate::Segment;
+
+/// How a segment follows the one before it in its track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It is the first of its track in this day.
+    First,
+    /// Same codec configuration, no gap.
+    Unbroken,
+    /// After a gap, or with another codec configuration.
+    Broken,
+}
+
+/// The spans of a day by discontinuity sequence number. Players match tracks by that number
+/// (RFC 8216 §6.2.4), so a break in one track makes a span for both: the other joins it with its
+/// next segment that is mostly there, or after a break of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Spans {
+    /// Number and start of each span.
+    starts: BTreeMap<u64, MediaTime>,
+    /// The span each track is in; `None` before its first segment of the day.
+    here: [Option<u64>; 2],
+}
+
+impl Spans {
+    /// The highest number.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.starts.last_key_value().map(|(number, _)| *number)
+    }
+
+    /// Decides which span `segment` is in. A track that is the first to begin starts at `first`.
+    /// Returns the number and by how many it is higher than that of the segment before.
+    pub(crate) fn enter(
+        &mut self,
+        kind: TrackKind,
+        segment: &Segment,
+        link: Link,
+        first: u64,
+    ) -> (u64, u64) {
+        let around = self.around(segment);
+        let number = match (self.here[kind as usize], link) {
+            (Some(here), Link::Unbroken) => here.max(around.unwrap_or(here)),
+            (Some(here), _) => (here + 1).max(around.unwrap_or(0)),
+            (None, _) => around.unwrap_or(first),
+        };
+        self.go_to(kind, number, segment)
+    }
+
+    /// Like [`Spans::enter`], for a segment of which it is known whether a discontinuity comes
+    /// before it, and which number its track starts with.
+    pub(crate) fn enter_listed(
+        &mut self,
+        kind: TrackKind,
+        segment: &Segment,
+        discontinuity: bool,
+        first: u64,
+    ) -> (u64, u64) {
+        let number = match self.here[kind as usize] {
+            None => first,
+            Some(here) if !discontinuity => here,
+            Some(here) => (here + 1).max(self.around(segment).unwrap_or(0)),
+        };
+        self.go_to(kind, number, segment)
+    }
+
+    fn go_to(&mut self, kind: TrackKind, number: u64, segment: &Segment) -> (u64, u64) {
+        let before = self.here[kind as usize].replace(number).unwrap_or(number);
+        self.starts.entry(number).or_insert(segment.start);
+        (number, number - before)
+    }
+
+    /// The span that the middle of `segment` is in; what is before all of them is in the first.
+    fn around(&self, segment: &Segment) -> Option<u64> {
+        let middle = segment.middle();
+        let found = self
+            .starts
+            .iter()
+            .rev()
+            .find(|(_, start)| **start <= middle);
+        found
+            .or(self.starts.first_key_value())
+            .map(|(number, _)| *number)
+    }
+}

@@ -1,0 +1,239 @@
+//! The timeline of one day of one camera: both tracks, their spans and Periods.
+
+use dayreel_core::{Day, MediaTime, TICKS_PER_SECOND, TrackKind};
+
+use crate::{
+    Init, Segment, Track,
+    spans::{Link, Spans},
+};
+
+/// A hole between two segments that is no more than this is jitter, not a gap: 0.1 s.
+pub const GAP_90K: u64 = TICKS_PER_SECOND / 10;
+
+/// How many of the longest segments a track may be late before players are told without it.
+const WAIT_SEGMENTS: u64 = 3;
+
+/// Where numbering goes on: HLS counts segments and discontinuities over midnight, so that a player
+/// of `today` sees the old day slide out and the new one begin (RFC 8216 §6.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// Media sequence number of a segment.
+    pub media: u64,
+    /// Discontinuity sequence number of the span it is in.
+    pub discontinuity: u64,
+}
+
+/// A stretch of the day that is recorded without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// First instant.
+    pub start: MediaTime,
+    /// The instant after the last.
+    pub end: MediaTime,
+}
+
+/// One day of one camera, as far as it is recorded. Appended to, never rebuilt.
+#[derive(Debug)]
+pub struct DayTimeline {
+    day: Day,
+    video: Track,
+    audio: Track,
+    spans: Spans,
+    /// Starts of the DASH Periods: one, and another for each new codec configuration.
+    periods: Vec<MediaTime>,
+    recorded: Vec<Recorded>,
+}
+
+impl DayTimeline {
+    /// An empty day whose tracks are numbered from `video` and `audio`.
+    pub fn new(day: Day, video: Sequence, audio: Sequence) -> Self {
+        Self {
+            day,
+            video: Track::new(TrackKind::Video, video),
+            audio: Track::new(TrackKind::Audio, audio),
+            spans: Spans::default(),
+            periods: Vec::new(),
+            recorded: Vec::new(),
+        }
+    }
+
+    /// The local day.
+    pub const fn day(&self) -> Day {
+        self.day
+    }
+
+    /// One of its tracks; without segments if the camera has no such track.
+    pub const fn track(&self, kind: TrackKind) -> &Track {
+        match kind {
+            TrackKind::Video => &self.video,
+            TrackKind::Audio => &self.audio,
+        }
+    }
+
+    /// Whether nothing is recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.video.segments().is_empty()
+    }
+
+    /// The stretches recorded without a gap (of the video track), ascending.
+    pub fn recorded(&self) -> &[Recorded] {
+        &self.recorded
+    }
+
+    /// Bytes of all segments of all tracks.
+    pub const fn total_bytes(&self) -> u64 {
+        self.video.total_bytes() + self.audio.total_bytes()
+    }
+
+    /// The numbers a segment of `kind` that follows without a break would have.
+    pub fn next_sequence(&self, kind: TrackKind) -> Sequence {
+        let track = self.track(kind);
+        let newest = self.spans.newest();
+        Sequence {
+            media: track.first().media + track.segments().len() as u64,
+            discontinuity: newest.unwrap_or(track.first().discontinuity),
+        }
+    }
+
+    /// Numbers the track `kind` from `first`. Only while it has no segment.
+    pub fn number_from(&mut self, kind: TrackKind, first: Sequence) {
+        if self.track(kind).segments().is_empty() {
+            self.track_mut(kind).set_first(first);
+        }
+    }
+
+    /// Adds an init segment of `kind` and returns the index that segments refer to it by.
+    pub fn add_init(&mut self, kind: TrackKind, init: Init) -> u16 {
+        self.track_mut(kind).add_init(init)
+    }
+
+    /// Says how long segments are meant to be (1/90000 s), so that the first playlists of a day,
+    /// whose only segment may be shorter, already have the target duration that stays
+    /// (RFC 8216 §6.2.1: it must not change).
+    pub fn expect_duration_90k(&mut self, duration_90k: u32) {
+        self.video.expect(duration_90k);
+        self.audio.expect(duration_90k);
+    }
+
+    /// Appends `segment` to the track `kind`, and returns whether it follows a discontinuity: there
+    /// was a gap (in either track), or the codec configuration is another.
+    ///
+    /// It must start at or after the end of the last segment of its track.
+    pub fn append(&mut self, kind: TrackKind, segment: Segment) -> bool {
+        let track = self.track(kind);
+        let link = match track.segments().last() {
+            None => Link::First,
+            Some(last)
+                if last.init == segment.init
+                    && last.end().saturating_add(GAP_90K) >= segment.start =>
+            {
+                Link::Unbroken
+            }
+            Some(_) => Link::Broken,
+        };
+        let first = track.first().discontinuity;
+        let (span, breaks) = self.spans.enter(kind, &segment, link, first);
+        if link == Link::First {
+            // It may begin in a later span than it was numbered from.
+            self.track_mut(kind).set_first_discontinuity(span);
+        }
+        self.push(kind, segment, breaks);
+        breaks > 0
+    }
+
+    /// Appends `segment` as a day index lists it: whether a discontinuity comes before it is known.
+    /// In the order of their ends, as they were recorded, the segments of both tracks give the
+    /// timeline that [`DayTimeline::append`] gave.
+    pub fn append_listed(&mut self, kind: TrackKind, segment: Segment, discontinuity: bool) {
+        let first = self.track(kind).first().discontinuity;
+        let (_, breaks) = self
+            .spans
+            .enter_listed(kind, &segment, discontinuity, first);
+        self.push(kind, segment, breaks);
+    }
+
+    fn track_mut(&mut self, kind: TrackKind) -> &mut Track {
+        match kind {
+            TrackKind::Video => &mut self.video,
+            TrackKind::Audio => &mut self.audio,
+        }
+    }
+
+    fn push(&mut self, kind: TrackKind, segment: Segment, breaks: u64) {
+        let period = self.enter_period(kind, &segment);
+        if kind == TrackKind::Video {
+            match self.recorded.last_mut() {
+                Some(last) if last.end.saturating_add(GAP_90K) >= segment.start => {
+                    last.end = segment.end();
+                }
+                _ => self.recorded.push(Recorded {
+                    start: segment.start,
+                    end: segment.end(),
+                }),
+            }
+        }
+        self.track_mut(kind).push(segment, breaks, period);
+    }
+
+    /// Returns the number of the Period that `segment` is in: the one that its middle is in. A
+    /// codec configuration that changes begins a new Period for both tracks, unless the other
+    /// track has begun it.
+    fn enter_period(&mut self, kind: TrackKind, segment: &Segment) -> usize {
+        let track = self.track(kind);
+        let (last, here) = (track.segments().last().copied(), track.newest_period());
+        match self.periods.as_mut_slice() {
+            [] => self.periods.push(segment.start),
+            // The day begins with its first picture, whichever track is appended first.
+            [only] if kind == TrackKind::Video && last.is_none() => *only = segment.start,
+            _ => {}
+        }
+        let around = self
+            .periods
+            .iter()
+            .rposition(|start| *start <= segment.middle())
+            .unwrap_or(0);
+        let (Some(last), Some(here)) = (last, here) else {
+            return around;
+        };
+        if last.init == segment.init || around > here {
+            return around.max(here);
+        }
+        // Ascending even if this track changes twice before the other has begun.
+        let start = segment.start.max(self.periods[here].saturating_add(1));
+        self.periods.insert(here + 1, start);
+        self.video.split_period(here, start);
+        self.audio.split_period(here, start);
+        here + 1
+    }
+
+    /// Whether one track has begun the newest Period (or the day) and the other is about to. Players
+    /// that see it now would take it for all there is: dash.js adds no track to a Period that it
+    /// knows, hls.js reads the multivariant playlist once. A track that does not come is waited
+    /// for as long as [`WAIT_SEGMENTS`].
+    pub(crate) fn is_incomplete(&self) -> bool {
+        let (Some(newest), Some(start)) = (self.periods.len().checked_sub(1), self.periods.last())
+        else {
+            return false;
+        };
+        let tracks = [&self.video, &self.audio];
+        let is_due = |track: &Track| match newest.checked_sub(1) {
+            None => !track.inits().is_empty() && track.segments().is_empty(),
+            Some(before) => track.newest_period() == Some(before),
+        };
+        let end = self.video.end().max(self.audio.end()).unwrap_or_default();
+        let wait_90k = WAIT_SEGMENTS * u64::from(self.max_duration_90k());
+        tracks.into_iter().any(is_due) && end.saturating_since(*start) < wait_90k
+    }
+
+    /// The longest segment of either track, 1/90000 s.
+    pub(crate) fn max_duration_90k(&self) -> u32 {
+        self.video
+            .max_duration_90k()
+            .max(self.audio.max_duration_90k())
+    }
+
+    /// Starts of the DASH Periods.
+    pub(crate) fn periods(&self) -> &[MediaTime] {
+        &self.periods
+    }
+}

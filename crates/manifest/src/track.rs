@@ -1,0 +1,280 @@
+//! One track of a day: its segments, and what players are told about it, growing.
+
+use std::fmt::Write as _;
+
+use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackFormat, TrackKind};
+
+use crate::{
+    GrowingText, Init, InitHash, Segment, Sequence, init_name,
+    number::{Seconds, rounded_seconds},
+    runs::Runs,
+    segment_name,
+};
+
+/// One track of a day.
+#[derive(Debug)]
+pub struct Track {
+    kind: TrackKind,
+    segments: Vec<Segment>,
+    inits: Vec<Init>,
+    /// Indices into `segments` of those that follow a discontinuity, ascending, and how many
+    /// spans later they are: more than 1 where the track has nothing in a span.
+    breaks: Vec<(usize, u64)>,
+    /// The numbers of the first segment.
+    first: Sequence,
+    /// The HLS lines of all segments.
+    pub(crate) lines: GrowingText,
+    /// The DASH timeline, one for each Period of the day.
+    pub(crate) periods: Vec<Runs>,
+    max_duration_90k: u32,
+    peak_bits_per_second: u64,
+    peak_rate_milli: u64,
+    total_bytes: u64,
+    total_90k: u64,
+}
+
+impl Track {
+    pub(crate) fn new(kind: TrackKind, first: Sequence) -> Self {
+        Self {
+            kind,
+            segments: Vec::new(),
+            inits: Vec::new(),
+            breaks: Vec::new(),
+            first,
+            lines: GrowingText::default(),
+            periods: vec![Runs::default()],
+            max_duration_90k: 0,
+            peak_bits_per_second: 0,
+            peak_rate_milli: 0,
+            total_bytes: 0,
+            total_90k: 0,
+        }
+    }
+
+    /// Which track this is.
+    pub const fn kind(&self) -> TrackKind {
+        self.kind
+    }
+
+    /// The numbers of its first segment.
+    pub const fn first(&self) -> Sequence {
+        self.first
+    }
+
+    pub(crate) fn set_first(&mut self, first: Sequence) {
+        self.first = first;
+    }
+
+    pub(crate) fn set_first_discontinuity(&mut self, discontinuity: u64) {
+        self.first.discontinuity = discontinuity;
+    }
+
+    /// Number of the newest Period that it has a segment in.
+    pub(crate) fn newest_period(&self) -> Option<usize> {
+        self.periods.iter().rposition(|runs| runs.len() > 0)
+    }
+
+    /// Its segments, ascending.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Its init segments, in the order they were first used.
+    pub fn inits(&self) -> &[Init] {
+        &self.inits
+    }
+
+    /// The init segment with that hash.
+    pub fn init(&self, hash: InitHash) -> Option<&Init> {
+        self.inits.iter().find(|init| init.hash == hash)
+    }
+
+    /// The segment that starts exactly then.
+    pub fn segment(&self, start: MediaTime) -> Option<&Segment> {
+        let index = self
+            .segments
+            .binary_search_by_key(&start, |segment| segment.start)
+            .ok()?;
+        self.segments.get(index)
+    }
+
+    /// The instant after its last access unit.
+    pub fn end(&self) -> Option<MediaTime> {
+        self.segments.last().map(Segment::end)
+    }
+
+    /// Bytes of all its segments.
+    pub const fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    /// Media time of all its segments, 1/90000 s.
+    pub const fn total_90k(&self) -> u64 {
+        self.total_90k
+    }
+
+    /// The index of the init segment with these bytes, if it is known.
+    pub fn init_index(&self, hash: InitHash) -> Option<u16> {
+        let index = self.inits.iter().position(|init| init.hash == hash)?;
+        u16::try_from(index).ok()
+    }
+
+    /// Adds an init segment and returns its index; a known one keeps the index it has.
+    pub(crate) fn add_init(&mut self, init: Init) -> u16 {
+        self.init_index(init.hash).unwrap_or_else(|| {
+            self.inits.push(init);
+            u16::try_from(self.inits.len() - 1).unwrap_or(u16::MAX)
+        })
+    }
+
+    /// RFC 8216 §4.3.3.1: no rounded EXTINF is longer. At least 1 s.
+    pub(crate) fn target_duration_s(&self) -> u64 {
+        rounded_seconds(self.max_duration_90k.into()).max(1)
+    }
+
+    /// Counts as if there were a segment of that length.
+    pub(crate) fn expect(&mut self, duration_90k: u32) {
+        self.max_duration_90k = self.max_duration_90k.max(duration_90k);
+    }
+
+    /// The longest segment, 1/90000 s.
+    pub(crate) const fn max_duration_90k(&self) -> u32 {
+        self.max_duration_90k
+    }
+
+    /// RFC 8216 §4.3.4.2 BANDWIDTH: the largest bit rate of any stretch of segments. While all is
+    /// too short to count as one: the average.
+    pub(crate) fn peak_bits_per_second(&self) -> u64 {
+        self.peak_bits_per_second
+            .max(self.average_bits_per_second())
+    }
+
+    /// RFC 8216 §4.3.4.2 AVERAGE-BANDWIDTH.
+    pub(crate) fn average_bits_per_second(&self) -> u64 {
+        bits_per_second(self.total_bytes, self.total_90k)
+    }
+
+    /// The highest frame rate of a segment, in thousandths of an access unit a second; 0 while all
+    /// are too short to tell.
+    pub(crate) const fn peak_rate_milli(&self) -> u64 {
+        self.peak_rate_milli
+    }
+
+    /// How it can be played: the formats it has, in the order of their first use.
+    pub(crate) fn formats(&self) -> impl Iterator<Item = &TrackFormat> {
+        self.inits.iter().map(|init| &init.format)
+    }
+
+    /// Number of segments that end `seconds` of playing time, or more, before the end. Gaps do not
+    /// play: they count nothing.
+    pub(crate) fn segments_before_last(&self, seconds: u64) -> usize {
+        let mut rest_90k = seconds * TICKS_PER_SECOND;
+        let kept = self.segments.iter().rev().take_while(|segment| {
+            let within = rest_90k > 0;
+            rest_90k = rest_90k.saturating_sub(segment.duration_90k.into());
+            within
+        });
+        self.segments.len() - kept.count()
+    }
+
+    /// Appends `segment`, which is `breaks` spans later than the one before, to the Period number
+    /// `period`.
+    pub(crate) fn push(&mut self, segment: Segment, breaks: u64, period: usize) {
+        let index = self.segments.len();
+        if breaks > 0 {
+            self.breaks.push((index, breaks));
+        }
+        self.segments.push(segment);
+        let mut lines = String::with_capacity(64);
+        self.write_lines(index, false, &mut lines);
+        self.lines.push(&lines);
+        if let Some(runs) = self.periods.get_mut(period) {
+            runs.push(&segment);
+        }
+        self.measure(&segment);
+    }
+
+    /// Splits the Period number `period` in two: what is mostly at `from` or later is in the new
+    /// one. Costs as much as the Period is long where something is: a codec change is rare.
+    pub(crate) fn split_period(&mut self, period: usize, from: MediaTime) {
+        let before: usize = self.periods.iter().take(period).map(Runs::len).sum();
+        let Some(runs) = self.periods.get_mut(period) else {
+            return;
+        };
+        let segments = &self.segments[before..before + runs.len()];
+        let kept = segments.partition_point(|segment| segment.middle() < from);
+        if kept < segments.len() {
+            *runs = Runs::of(&segments[..kept]);
+        }
+        self.periods.insert(period + 1, Runs::of(&segments[kept..]));
+    }
+
+    /// Writes the HLS lines of the segment at `index`, `dated` even where its date follows from
+    /// what is before.
+    pub(crate) fn write_lines(&self, index: usize, dated: bool, text: &mut String) {
+        let Some(segment) = self.segments.get(index) else {
+            return;
+        };
+        let before = index
+            .checked_sub(1)
+            .and_then(|before| self.segments.get(before));
+        // RFC 8216 §6.2.1: each tag counts, so a track that has nothing in a span has two in a row.
+        let breaks = self
+            .breaks
+            .binary_search_by_key(&index, |(index, _)| *index);
+        let breaks = breaks.map_or(0, |place| self.breaks[place].1);
+        (0..breaks).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
+        // Writing to a String cannot fail.
+        if before.is_none_or(|before| before.init != segment.init)
+            && let Some(init) = self.inits.get(usize::from(segment.init))
+        {
+            let _ = writeln!(
+                text,
+                "#EXT-X-MAP:URI=\"../{}\"",
+                init_name(self.kind, init.hash)
+            );
+        }
+        if dated || breaks > 0 || before.is_none_or(|before| before.end() != segment.start) {
+            let time = segment
+                .start
+                .media_to_wall()
+                .format("%Y-%m-%dT%H:%M:%S%.3fZ");
+            let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{time}");
+        }
+        let duration = Seconds(segment.duration_90k.into());
+        let name = segment_name(self.kind, segment.start);
+        let _ = writeln!(text, "#EXTINF:{duration},\n../{name}");
+    }
+
+    fn measure(&mut self, segment: &Segment) {
+        let length_90k = u64::from(segment.duration_90k);
+        self.max_duration_90k = self.max_duration_90k.max(segment.duration_90k);
+        self.total_bytes += u64::from(segment.bytes.len_bytes);
+        self.total_90k += length_90k;
+        // RFC 8216 §4.1: the peak is taken over stretches of 0.5 to 1.5 target durations; a short
+        // segment at the end of a span is none.
+        let target_90k = self.target_duration_s() * TICKS_PER_SECOND;
+        let (mut stretch_bytes, mut stretch_90k) = (0_u64, 0_u64);
+        for segment in self.segments.iter().rev() {
+            stretch_bytes += u64::from(segment.bytes.len_bytes);
+            stretch_90k += u64::from(segment.duration_90k);
+            if stretch_90k * 2 > target_90k * 3 {
+                break;
+            }
+            if stretch_90k * 2 >= target_90k {
+                let peak = bits_per_second(stretch_bytes, stretch_90k);
+                self.peak_bits_per_second = self.peak_bits_per_second.max(peak);
+            }
+        }
+        if length_90k * 2 >= target_90k {
+            let rate =
+                u64::from(segment.access_units) * 1000 * TICKS_PER_SECOND / length_90k.max(1);
+            self.peak_rate_milli = self.peak_rate_milli.max(rate);
+        }
+    }
+}
+
+fn bits_per_second(bytes: u64, length_90k: u64) -> u64 {
+    // A day of 8K video is some 10^13 bytes: times 8 times 90000 still fits.
+    (bytes * 8 * TICKS_PER_SECOND).div_ceil(length_90k.max(1))
+}

@@ -1,0 +1,197 @@
+//! Documents of small days, word by word, as files that can be looked at and fed to other tools.
+
+use std::{fs, path::Path};
+
+use dayreel_core::{MediaTime, TrackKind};
+use dayreel_manifest::{
+    DayTimeline, Encoding, Presentation, manifest, media_playlist, multivariant_playlist,
+};
+
+use crate::{
+    camera::{MIDNIGHT_90K, Recorded, SECOND, append, by_end, day_of, empty_day, init, run},
+    dash_reader,
+    rules::{check_dash, check_hls, finished_dash, hls, of_kind},
+};
+
+const VIDEO: TrackKind = TrackKind::Video;
+const AUDIO: TrackKind = TrackKind::Audio;
+
+/// Compares with the file `name`. What differs is written beside the test's other output, so that
+/// it can be looked at and, if it is meant, copied.
+fn assert_golden(name: &str, actual: &[u8]) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/documents/golden")
+        .join(name);
+    let expected = fs::read(&golden).unwrap_or_default();
+    if actual != expected {
+        let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&new, actual).unwrap();
+        panic!("{} differs: compare {}", golden.display(), new.display());
+    }
+}
+
+fn playlist(day: &DayTimeline, kind: TrackKind, finished: bool, skip: bool) -> Vec<u8> {
+    media_playlist(day, kind, finished, skip, Encoding::Identity)
+        .unwrap()
+        .to_vec()
+}
+
+fn live_manifest(day: &DayTimeline, now_90k: u64) -> Vec<u8> {
+    let now = MediaTime::from_ticks(now_90k).media_to_wall();
+    manifest(day, Presentation::Live { now }, Encoding::Identity)
+        .unwrap()
+        .to_vec()
+}
+
+/// A minute of pictures and sound, a gap of a minute, 20 s, then another codec at once.
+fn eventful() -> Vec<Recorded> {
+    let (four, sound) = (360_000, 361_600);
+    let again = MIDNIGHT_90K + 120 * SECOND;
+    let other = again + 20 * SECOND;
+    let mut recorded: Vec<_> = run(VIDEO, MIDNIGHT_90K, four, 15, 0).collect();
+    recorded.extend(run(AUDIO, MIDNIGHT_90K + 1800, sound, 15, 0));
+    recorded.extend(run(VIDEO, again, four, 5, 0));
+    recorded.extend(run(VIDEO, other, four, 5, 1));
+    recorded.extend(run(AUDIO, again - 1800, sound, 10, 0));
+    by_end(recorded)
+}
+
+#[test]
+fn a_day_with_sound_a_gap_and_a_new_codec() {
+    let recorded = eventful();
+    let day = day_of(&recorded);
+    check_hls(
+        &hls(&day, VIDEO, false).unwrap(),
+        &of_kind(&recorded, VIDEO),
+    );
+    check_dash(&finished_dash(&day), &recorded, false);
+    let multivariant = multivariant_playlist(&day).unwrap();
+    let variants = m3u8_rs::parse_master_playlist_res(multivariant.as_bytes()).unwrap();
+    assert_eq!(variants.variants[0].audio.as_deref(), Some("audio"));
+    assert_golden("eventful.m3u8", multivariant.as_bytes());
+    assert_golden("eventful-video.m3u8", &playlist(&day, VIDEO, false, false));
+    assert_golden(
+        "eventful-video-delta.m3u8",
+        &playlist(&day, VIDEO, false, true),
+    );
+    assert_golden(
+        "eventful-video-finished.m3u8",
+        &playlist(&day, VIDEO, true, true),
+    );
+    assert_golden("eventful-audio.m3u8", &playlist(&day, AUDIO, false, false));
+    assert_golden(
+        "eventful.mpd",
+        &live_manifest(&day, MIDNIGHT_90K + 161 * SECOND),
+    );
+    let finished = manifest(&day, Presentation::Finished, Encoding::Identity).unwrap();
+    assert_golden("eventful-finished.mpd", &finished.to_vec());
+}
+
+#[test]
+fn a_regular_day_is_a_short_manifest_and_a_short_delta() {
+    let mut day = empty_day();
+    run(VIDEO, MIDNIGHT_90K, 360_000, 21_600, 0).for_each(|segment| {
+        append(&mut day, &segment);
+    });
+    assert_golden(
+        "regular.m3u8",
+        multivariant_playlist(&day).unwrap().as_bytes(),
+    );
+    assert_golden(
+        "regular-video-delta.m3u8",
+        &playlist(&day, VIDEO, false, true),
+    );
+    assert_golden(
+        "regular.mpd",
+        &live_manifest(&day, MIDNIGHT_90K + 86_400 * SECOND),
+    );
+}
+
+/// A first segment that is too short to measure anything still gives valid numbers.
+#[test]
+fn a_day_of_one_short_segment() {
+    let day = day_of(&run(VIDEO, MIDNIGHT_90K, 27_000, 1, 0).collect::<Vec<_>>());
+    assert_golden(
+        "short.m3u8",
+        multivariant_playlist(&day).unwrap().as_bytes(),
+    );
+    assert_golden("short-video.m3u8", &playlist(&day, VIDEO, false, false));
+    assert_golden("short.mpd", &live_manifest(&day, MIDNIGHT_90K + SECOND));
+}
+
+#[test]
+fn an_empty_day_has_no_documents() {
+    let mut day = empty_day();
+    day.add_init(VIDEO, init(VIDEO, 0));
+    assert!(multivariant_playlist(&day).is_none());
+    assert!(media_playlist(&day, VIDEO, true, false, Encoding::Gzip).is_none());
+    assert!(manifest(&day, Presentation::Finished, Encoding::Gzip).is_none());
+}
+
+/// The target duration that is expected stays, whatever the first segments are like.
+#[test]
+fn an_expected_duration_is_the_target_from_the_beginning() {
+    let mut day = empty_day();
+    day.expect_duration_90k(360_000);
+    for segment in run(VIDEO, MIDNIGHT_90K, 90_000, 9, 0) {
+        append(&mut day, &segment);
+        assert_eq!(hls(&day, VIDEO, false).unwrap().target_duration_s, 4);
+    }
+}
+
+/// The sound of a camera is complete a moment after the first pictures: players that come between
+/// would never look for it again.
+#[test]
+fn the_first_documents_wait_for_sound_that_has_begun_but_not_for_ever() {
+    let mut day = empty_day();
+    day.add_init(AUDIO, init(AUDIO, 0));
+    let is_shown = |day: &DayTimeline| {
+        let now = MediaTime::from_ticks(MIDNIGHT_90K).media_to_wall();
+        let mpd = manifest(day, Presentation::Live { now }, Encoding::Identity);
+        assert_eq!(mpd.is_some(), multivariant_playlist(day).is_some());
+        mpd.map(|mpd| dash_reader::read(&mpd.to_vec()).1[0].sets.len())
+    };
+    let mut pictures = run(VIDEO, MIDNIGHT_90K, 360_000, 3, 0);
+    for expected in [None, None, Some(1)] {
+        append(&mut day, &pictures.next().unwrap());
+        assert_eq!(is_shown(&day), expected);
+    }
+    for segment in run(AUDIO, MIDNIGHT_90K, 360_000, 1, 0) {
+        append(&mut day, &segment);
+    }
+    assert_eq!(is_shown(&day), Some(2));
+}
+
+/// RFC 8216 §4.1: the peak is over any stretch of 0.5 to 1.5 target durations, also of several
+/// segments.
+#[test]
+fn the_peak_bandwidth_is_that_of_the_busiest_stretch() {
+    let mut day = empty_day();
+    let init = day.add_init(VIDEO, init(VIDEO, 0));
+    let mut start = MediaTime::from_ticks(MIDNIGHT_90K);
+    for (duration_90k, len_bytes) in [
+        (540_000, 60_000),
+        (90_000, 1),
+        (180_000, 50_000),
+        (90_000, 40_000),
+    ] {
+        let bytes = dayreel_manifest::Slice {
+            file: 0,
+            offset: 0,
+            len_bytes,
+        };
+        let segment = dayreel_manifest::Segment {
+            start,
+            duration_90k,
+            access_units: 1,
+            init,
+            bytes,
+        };
+        day.append(VIDEO, segment);
+        start = segment.end();
+    }
+    let text = multivariant_playlist(&day).unwrap();
+    let playlist = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
+    // 90 000 bytes in the last 3 s: half of the target of 6 s.
+    assert_eq!(playlist.variants[0].bandwidth, 240_000);
+}

@@ -1,0 +1,162 @@
+//! What holds for every day.
+
+use dayreel_core::TrackKind;
+use dayreel_manifest::DayTimeline;
+use proptest::prelude::*;
+
+use crate::{
+    camera::{Recorded, SECOND, append, append_listed, by_end, day_of, empty_day},
+    gzip,
+    hls_reader::Media,
+    random_days::{record, stretches, with_steady_sound},
+    rules::{check_dash, check_hls, dash, finished_dash, hls, of_kind},
+};
+
+const KINDS: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
+
+/// Everything that is told about a day.
+fn told(day: &DayTimeline) -> (Vec<Option<Media>>, Vec<crate::dash_reader::Period>) {
+    let media = KINDS.map(|kind| hls(day, kind, false)).to_vec();
+    (media, finished_dash(day))
+}
+
+/// The day as it is read back from its indexes.
+fn restarted(recorded: &[Recorded]) -> DayTimeline {
+    let mut day = empty_day();
+    let mut entries = Vec::new();
+    for segment in recorded {
+        let discontinuity = append(&mut day, segment);
+        entries.push((*segment, discontinuity));
+    }
+    entries.sort_by_key(|(segment, _)| (segment.end_90k(), segment.kind));
+    let mut again = empty_day();
+    for kind in KINDS {
+        again.number_from(kind, day.track(kind).first());
+    }
+    for (segment, discontinuity) in entries {
+        append_listed(&mut again, &segment, discontinuity);
+    }
+    again
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn documents_tell_exactly_what_was_recorded(
+        day in stretches(false),
+        lag_90k in 0..4 * SECOND,
+    ) {
+        let recorded = record(&day, lag_90k);
+        let day = day_of(&recorded);
+        for kind in KINDS {
+            let own = of_kind(&recorded, kind);
+            match hls(&day, kind, false) {
+                Some(media) => check_hls(&media, &own),
+                None => prop_assert!(own.is_empty()),
+            }
+        }
+        check_dash(&finished_dash(&day), &recorded, false);
+        // The newest Period may be held back while it is live, and nothing else.
+        let (live, all) = (dash(&day).unwrap_or_default(), finished_dash(&day));
+        prop_assert!(live.len() + 1 >= all.len());
+        for (live, all) in live.iter().zip(&all) {
+            prop_assert_eq!(&live.sets, &all.sets);
+        }
+        if live.len() == all.len() {
+            check_dash(&live, &recorded, true);
+        }
+        gzip::check(&day);
+    }
+
+    #[test]
+    fn both_tracks_have_the_same_discontinuity_number_at_the_same_time(
+        day in stretches(true),
+        lag_90k in 0..20 * SECOND,
+    ) {
+        // Sound that comes after a break in which there was none can only be numbered right if it
+        // comes later than the pictures: than their longest segment, 10 s.
+        let is_late = lag_90k >= 10 * SECOND;
+        let day = if is_late { day } else { with_steady_sound(day) };
+        let recorded = record(&day, lag_90k);
+        let day = day_of(&recorded);
+        let spans = KINDS.map(|kind| {
+            let media = hls(&day, kind, false);
+            let numbers = media.map_or(Vec::new(), |media| media.spans());
+            of_kind(&recorded, kind).into_iter().zip(numbers).collect::<Vec<_>>()
+        });
+        for (sound, number) in &spans[1] {
+            let middle = sound.middle_90k();
+            let around = spans[0].iter().rfind(|(picture, _)| picture.start_90k <= middle);
+            if let Some((picture, expected)) = around.filter(|(p, _)| middle < p.end_90k()) {
+                prop_assert_eq!(number, expected, "{:?} in {:?}", sound, picture);
+            }
+        }
+    }
+
+    #[test]
+    fn a_delta_update_completes_an_older_playlist(
+        day in stretches(false),
+        lag_90k in 0..4 * SECOND,
+        looked_at in any::<prop::sample::Index>(),
+    ) {
+        let recorded = record(&day, lag_90k);
+        let mut day = empty_day();
+        let place = looked_at.index(recorded.len());
+        recorded[..place].iter().for_each(|segment| { append(&mut day, segment); });
+        let mut old = KINDS.map(|kind| hls(&day, kind, false));
+        for segment in &recorded[place..] {
+            append(&mut day, segment);
+            for (kind, old) in KINDS.into_iter().zip(&mut old) {
+                let (new, delta) = (hls(&day, kind, false), hls(&day, kind, true));
+                let (Some(known), Some(new), Some(delta)) = (&*old, &new, delta) else {
+                    *old = new;
+                    continue;
+                };
+                // §6.3.7 of the draft: a client asks for a delta only while it is younger than
+                // half the skip boundary.
+                let until_s = new.can_skip_until_s.unwrap();
+                prop_assert!(until_s >= 6.0 * new.target_duration_s as f64);
+                let missed = &new.lines[known.lines.len()..];
+                let missed_s: f64 = missed.iter().map(|line| line.duration_s).sum();
+                if missed_s > until_s / 2.0 {
+                    *old = Some(new.clone());
+                    continue;
+                }
+                // What is skipped is older than the boundary, and all that is older is.
+                let kept_s: f64 = delta.lines.iter().map(|line| line.duration_s).sum();
+                let first_s = delta.lines[0].duration_s;
+                prop_assert!(delta.skipped == 0 || kept_s >= until_s - 1e-6);
+                prop_assert!(kept_s - first_s < until_s);
+                let mut merged = known.updated_by(&delta);
+                if delta.skipped > 0 {
+                    // The first that is not skipped is dated, in the whole playlist it need not be.
+                    merged.lines[delta.skipped].date = new.lines[delta.skipped].date;
+                    prop_assert!(delta.lines[0].date.is_some());
+                }
+                merged.header.retain(|line| !line.starts_with("#EXT-X-SKIP"));
+                prop_assert_eq!(&merged, new);
+            }
+        }
+    }
+
+    #[test]
+    fn a_restart_changes_nothing(day in stretches(true)) {
+        let recorded = record(&day, 0);
+        prop_assert_eq!(told(&restarted(&recorded)), told(&day_of(&recorded)));
+    }
+
+    /// The order of arrival, which a restart does not know, decides no Period.
+    #[test]
+    fn periods_do_not_depend_on_which_track_comes_first(
+        day in stretches(false),
+        lag_90k in 0..40 * SECOND,
+    ) {
+        let (late, prompt) = (record(&day, lag_90k), by_end(record(&day, 0)));
+        let mut video_first = prompt.clone();
+        video_first.sort_by_key(|segment| segment.kind);
+        for order in [late, prompt, video_first] {
+            check_dash(&finished_dash(&day_of(&order)), &order, false);
+        }
+    }
+}
