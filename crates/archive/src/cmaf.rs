@@ -1,0 +1,101 @@
+//! Reads the little of ISO/IEC 14496-12 that recording needs: what a chunk's `moof` says.
+
+use std::io::Cursor;
+
+use dayreel_core::{MediaTime, TrackKind};
+use mp4_atom::{Atom, Decode as _, DecodeMaybe as _, FourCC, Header, Moof, Trun};
+
+use crate::{Error, Result};
+
+/// ISO/IEC 14496-12 §8.8.3.1: `sample_is_non_sync_sample`.
+const NON_SYNC_SAMPLE: u32 = 0x0001_0000;
+
+pub(crate) const STYP: FourCC = FourCC::new(b"styp");
+pub(crate) const MDAT: FourCC = FourCC::new(b"mdat");
+
+/// What a chunk says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkInfo {
+    /// Decode time of its first access unit (`tfdt`).
+    pub start: MediaTime,
+    /// Sum of its access units' durations, 1/90000 s.
+    pub duration_90k: u64,
+    /// How many access units it holds.
+    pub access_units: u32,
+    /// Whether the first one is a keyframe.
+    pub starts_with_keyframe: bool,
+}
+
+/// Reads the `moof` in `head`, the first bytes of a chunk: `[styp] moof`, and perhaps more.
+///
+/// # Errors
+/// [`Error::Mux`] if there is no complete `moof` with one track fragment that has a `tfdt`.
+pub fn read_chunk(track: TrackKind, head: &[u8]) -> Result<ChunkInfo> {
+    let moof = find::<Moof>(track, "chunk", head)?;
+    chunk_info(&moof).ok_or(Error::Mux {
+        track,
+        what: "chunk",
+        source: None,
+    })
+}
+
+/// The first box of the kind `T` among the boxes in `bytes`.
+///
+/// # Errors
+/// [`Error::Mux`] about `what` if there is none, or it is torn or unreadable.
+pub(crate) fn find<T: Atom>(track: TrackKind, what: &'static str, bytes: &[u8]) -> Result<T> {
+    let unreadable = |source| Error::Mux {
+        track,
+        what,
+        source,
+    };
+    let mut cursor = Cursor::new(bytes);
+    loop {
+        let header = Header::decode_maybe(&mut cursor).map_err(|e| unreadable(Some(e)))?;
+        let Some(Header {
+            kind,
+            size: Some(size),
+        }) = header
+        else {
+            return Err(unreadable(None));
+        };
+        if kind == T::KIND {
+            let begin = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
+            let body = begin
+                .checked_add(size)
+                .and_then(|end| bytes.get(begin..end));
+            let mut body = Cursor::new(body.ok_or_else(|| unreadable(None))?);
+            return T::decode_body(&mut body).map_err(|e| unreadable(Some(e)));
+        }
+        cursor.set_position(cursor.position().saturating_add(size as u64));
+    }
+}
+
+fn chunk_info(moof: &Moof) -> Option<ChunkInfo> {
+    let traf = moof.traf.first()?;
+    let start = MediaTime::from_ticks(traf.tfdt.as_ref()?.base_media_decode_time);
+    let default_duration = traf.tfhd.default_sample_duration.unwrap_or(0);
+    let samples = || traf.trun.iter().flat_map(|trun: &Trun| trun.samples.iter());
+    let duration_90k = samples()
+        .map(|sample| u64::from(sample.duration.unwrap_or(default_duration)))
+        .sum();
+    let first = samples().next()?;
+    let flags = first.flags.or(traf.tfhd.default_sample_flags).unwrap_or(0);
+    Some(ChunkInfo {
+        start,
+        duration_90k,
+        access_units: u32::try_from(samples().count()).ok()?,
+        starts_with_keyframe: flags & NON_SYNC_SAMPLE == 0,
+    })
+}
+
+/// The box that begins `bytes`: its kind and its whole length in bytes. `None` if not even the
+/// header is there, or it has no length.
+pub(crate) fn next_box(bytes: &[u8]) -> Option<(FourCC, u64)> {
+    let mut cursor = Cursor::new(bytes);
+    let header = Header::decode(&mut cursor).ok()?;
+    Some((
+        header.kind,
+        cursor.position().checked_add(header.size? as u64)?,
+    ))
+}

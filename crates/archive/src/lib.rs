@@ -1,0 +1,32 @@
+//! Recordings on disk. A day of a camera is a folder that any player can open and that nothing else
+//! refers to:
+//!
+//! ```text
+//! data/front-door/days/2026-11-22/
+//!   video.m3u8              the index: a static HLS playlist, append-only
+//!   video-00.mp4 … -23.mp4  one fragmented MP4 an hour
+//!   audio.m3u8, audio-00.mp4 …
+//! ```
+//!
+//! [`Recorder`] is the one writer of a camera; [`CameraArchive`] is what everybody else reads.
+
+mod camera;
+mod cmaf;
+mod day_folder;
+mod error;
+mod index;
+mod init;
+mod piece;
+mod recorder;
+mod recovery;
+mod store;
+mod track_writer;
+
+pub use camera::{CameraArchive, DaySummary, MediaSlice};
+pub use cmaf::{ChunkInfo, read_chunk};
+pub use day_folder::DayFolder;
+pub use error::{Error, Result};
+pub use init::read_init;
+pub use piece::Piece;
+pub use recorder::Recorder;
+pub use store::Store;

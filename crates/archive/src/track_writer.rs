@@ -1,0 +1,413 @@
+//! Writes one track into one day folder. The order of writes is what recovery relies on:
+//!
+//! 1. A chunk goes to the hour file as soon as it is complete: "what a kill can lose is one chunk".
+//! 2. When the segment is complete, the hour file is synced if it is time ([`SYNC_INTERVAL`]: what a
+//!    power cut can lose), and only then
+//! 3. its group of lines goes to the index, in one write.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, IoSlice, Write as _},
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use dayreel_core::{MediaTime, TrackFormat, TrackKind};
+use dayreel_manifest::{Init, InitHash, Segment, Sequence, Slice, rounded_seconds};
+
+use crate::{
+    ChunkInfo, DayFolder, Result,
+    error::IoContext as _,
+    index::{self, TARGET_DURATION_OFFSET, target_duration_digits},
+};
+
+/// How often what is written is forced to the disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+
+/// `writev` takes no more pieces at once (IOV_MAX).
+const MAX_PIECES: usize = 1024;
+
+/// The name of a track's index.
+pub(crate) fn index_name(kind: TrackKind) -> String {
+    format!("{kind}.m3u8")
+}
+
+/// Writes the first lines of an index whose first segment is so long.
+pub(crate) fn write_header(file: &mut File, first: Sequence, duration_90k: u32) -> io::Result<()> {
+    let target_s = rounded_seconds(duration_90k.into()).max(1);
+    file.write_all(index::header(first, target_s).as_bytes())
+}
+
+/// The name of an hour file: `video-07.mp4`, and `video-07-2.mp4` after a codec change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HourName {
+    /// Local hour, 0 to 23.
+    hour: u32,
+    /// Counts the files of the hour, from 1.
+    number: u32,
+    kind: TrackKind,
+}
+
+impl HourName {
+    pub(crate) fn parse(kind: TrackKind, name: &str) -> Option<Self> {
+        let stem = name
+            .strip_prefix(kind.name())?
+            .strip_prefix('-')?
+            .strip_suffix(".mp4")?;
+        let (hour, number) = stem.split_once('-').unwrap_or((stem, "1"));
+        let parsed = Self {
+            hour: hour.parse().ok()?,
+            number: number.parse().ok()?,
+            kind,
+        };
+        (parsed.to_string() == name).then_some(parsed)
+    }
+}
+
+impl fmt::Display for HourName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            1 => write!(f, "{}-{:02}.mp4", self.kind, self.hour),
+            number => write!(f, "{}-{:02}-{number}.mp4", self.kind, self.hour),
+        }
+    }
+}
+
+/// The init segment of a track, as the muxer gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct TrackInit {
+    pub(crate) hash: InitHash,
+    pub(crate) bytes: Bytes,
+    pub(crate) format: TrackFormat,
+}
+
+/// The hour file that is being written.
+struct HourFile {
+    file: File,
+    name: HourName,
+    /// Its number in the day folder.
+    number: u16,
+    len_bytes: u64,
+    init: InitHash,
+}
+
+/// The segment that is being written.
+struct OpenSegment {
+    start: MediaTime,
+    duration_90k: u64,
+    access_units: u32,
+    init: u16,
+    offset: u64,
+}
+
+/// The writer of one track in one day.
+pub(crate) struct TrackWriter {
+    kind: TrackKind,
+    folder: Arc<DayFolder>,
+    index: Option<File>,
+    target_duration_s: u64,
+    hour: Option<HourFile>,
+    open: Option<OpenSegment>,
+    synced: Instant,
+}
+
+impl TrackWriter {
+    pub(crate) fn new(kind: TrackKind, folder: Arc<DayFolder>) -> Self {
+        let hour = None;
+        let (index, open, synced) = (None, None, Instant::now());
+        Self {
+            kind,
+            folder,
+            index,
+            target_duration_s: 0,
+            hour,
+            open,
+            synced,
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Arc<DayFolder> {
+        &self.folder
+    }
+
+    /// Begins a segment whose first chunk says `info`; the chunk itself is written next.
+    pub(crate) fn begin_segment(&mut self, init: &TrackInit, info: &ChunkInfo) -> Result<()> {
+        self.enter_hour(init, info.start)?;
+        let Some(hour) = &self.hour else {
+            return Ok(());
+        };
+        let location = Slice {
+            file: hour.number,
+            offset: 0,
+            len_bytes: u32::try_from(init.bytes.len()).unwrap_or(u32::MAX),
+        };
+        let TrackInit {
+            hash,
+            bytes,
+            format,
+        } = init.clone();
+        let init = Init {
+            hash,
+            bytes,
+            format,
+            location,
+        };
+        self.open = Some(OpenSegment {
+            start: info.start,
+            duration_90k: 0,
+            access_units: 0,
+            init: self
+                .folder
+                .change(|state| state.timeline.add_init(self.kind, init)),
+            offset: hour.len_bytes,
+        });
+        Ok(())
+    }
+
+    /// Appends a chunk of the open segment. If that fails, nothing of the chunk stays.
+    pub(crate) fn append_chunk(&mut self, parts: &[Bytes], info: &ChunkInfo) -> Result<()> {
+        let (Some(hour), Some(open)) = (&mut self.hour, &mut self.open) else {
+            return Err(crate::Error::Orphan(self.kind));
+        };
+        match write_all_vectored(&hour.file, parts, hour.len_bytes) {
+            Ok(written_bytes) => hour.len_bytes += written_bytes,
+            Err(error) => {
+                // Best effort: what stays behind is overwritten by the next chunk or cut off by
+                // recovery.
+                let _ = hour.file.set_len(hour.len_bytes);
+                return Err(error).context("write", self.folder.path().join(hour.name.to_string()));
+            }
+        }
+        open.duration_90k += info.duration_90k;
+        open.access_units += info.access_units;
+        Ok(())
+    }
+
+    /// Completes the open segment, if there is one with anything in it: from here on it is listed.
+    pub(crate) fn finish_segment(&mut self) -> Result<()> {
+        let (Some(open), Some(hour)) = (self.open.take(), &self.hour) else {
+            return Ok(());
+        };
+        let length = hour.len_bytes - open.offset;
+        let (Ok(len_bytes), Ok(duration_90k)) =
+            (u32::try_from(length), u32::try_from(open.duration_90k))
+        else {
+            return Ok(());
+        };
+        if duration_90k == 0 {
+            return Ok(());
+        }
+        let segment = Segment {
+            start: open.start,
+            duration_90k,
+            access_units: open.access_units,
+            init: open.init,
+            bytes: Slice {
+                file: hour.number,
+                offset: open.offset,
+                len_bytes,
+            },
+        };
+        self.list(segment)
+    }
+
+    /// Copies the last segment of the day before, which runs over midnight, into this day.
+    pub(crate) fn adopt(&mut self, init: &Init, segment: &Segment, bytes: Bytes) -> Result<()> {
+        let start = self.folder.day().start();
+        let init = TrackInit {
+            hash: init.hash,
+            bytes: init.bytes.clone(),
+            format: init.format.clone(),
+        };
+        let info = ChunkInfo {
+            start: segment.start,
+            duration_90k: segment.duration_90k.into(),
+            access_units: segment.access_units,
+            starts_with_keyframe: true,
+        };
+        self.enter_hour(&init, MediaTime::wall_to_media(start))?;
+        self.begin_segment(&init, &info)?;
+        self.append_chunk(&[bytes], &info)?;
+        self.finish_segment()
+    }
+
+    /// The day is over: nothing is added any more.
+    pub(crate) fn close_day(&mut self) -> Result<()> {
+        let Some(index) = &mut self.index else {
+            return Ok(());
+        };
+        let path = self.folder.path().join(index_name(self.kind));
+        index
+            .write_all(b"#EXT-X-ENDLIST\n")
+            .context("write", &path)?;
+        self.sync()
+    }
+
+    /// Forces everything to the disk.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.synced = Instant::now();
+        if let Some(hour) = &self.hour {
+            hour.file.sync_data().context("sync", self.folder.path())?;
+        }
+        if let Some(index) = &self.index {
+            index.sync_data().context("sync", self.folder.path())?;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, segment: Segment) -> Result<()> {
+        if self.synced.elapsed() >= SYNC_INTERVAL {
+            self.sync()?;
+        }
+        let entry = self.folder.change(|state| state.append(self.kind, segment));
+        let path = self.folder.path().join(index_name(self.kind));
+        if self.index.is_none() {
+            self.index = Some(self.open_index(&path, segment.duration_90k)?);
+        }
+        let Some(index) = &mut self.index else {
+            return Ok(());
+        };
+        let seconds = rounded_seconds(segment.duration_90k.into());
+        if seconds > self.target_duration_s {
+            self.target_duration_s = seconds;
+            // Not the appending handle: it would write at the end.
+            let header = OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .context("open", &path)?;
+            let digits = target_duration_digits(seconds);
+            header
+                .write_all_at(digits.as_bytes(), TARGET_DURATION_OFFSET)
+                .context("write", &path)?;
+        }
+        index
+            .write_all(entry.to_text().as_bytes())
+            .context("write", &path)
+    }
+
+    fn open_index(&mut self, path: &Path, duration_90k: u32) -> Result<File> {
+        let mut index = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .context("open", path)?;
+        if index.metadata().context("read", path)?.len() == 0 {
+            let first = self.folder.timeline().track(self.kind).first();
+            write_header(&mut index, first, duration_90k).context("write", path)?;
+            self.target_duration_s = rounded_seconds(duration_90k.into()).max(1);
+        } else {
+            self.target_duration_s =
+                index::parse(&fs::read(path).context("read", path)?).target_duration_s;
+        }
+        Ok(index)
+    }
+
+    /// Makes `self.hour` the file that a segment starting at `start` goes to.
+    fn enter_hour(&mut self, init: &TrackInit, start: MediaTime) -> Result<()> {
+        let day = self.folder.day();
+        let wall = start.media_to_wall();
+        // What runs over midnight belongs to the first hour.
+        let label = if wall < day.start() {
+            day.hour_of(day.start())
+        } else {
+            day.hour_of(wall)
+        };
+        if self.hour.is_none() {
+            self.hour = self.reopen_last_hour()?;
+        }
+        // In autumn the clock shows an hour again; the file of that hour just goes on.
+        let fits = |hour: &HourFile| hour.init == init.hash && label <= hour.name.hour;
+        if !self.hour.as_ref().is_some_and(fits) {
+            if let Some(done) = &self.hour {
+                done.file.sync_data().context("sync", self.folder.path())?;
+            }
+            self.hour = Some(self.create_hour(label, init)?);
+        }
+        Ok(())
+    }
+
+    fn create_hour(&self, hour: u32, init: &TrackInit) -> Result<HourFile> {
+        let folder = self.folder.path();
+        fs::create_dir_all(folder).context("create", folder)?;
+        let mut name = HourName {
+            hour,
+            number: 1,
+            kind: self.kind,
+        };
+        let (file, path) = loop {
+            let path = folder.join(name.to_string());
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => name.number += 1,
+                file => break (file.context("create", &path)?, path),
+            }
+        };
+        file.write_all_at(&init.bytes, 0).context("write", path)?;
+        let number = self
+            .folder
+            .change(|state| state.file_number(self.kind, &name.to_string()));
+        let len_bytes = init.bytes.len() as u64;
+        Ok(HourFile {
+            file,
+            name,
+            number,
+            len_bytes,
+            init: init.hash,
+        })
+    }
+
+    /// The newest hour file of the folder, to go on after a restart.
+    fn reopen_last_hour(&self) -> Result<Option<HourFile>> {
+        let folder = self.folder.path();
+        let Ok(entries) = fs::read_dir(folder) else {
+            return Ok(None);
+        };
+        let names = entries
+            .filter_map(|entry| HourName::parse(self.kind, entry.ok()?.file_name().to_str()?));
+        let Some(name) = names.max() else {
+            return Ok(None);
+        };
+        let path = folder.join(name.to_string());
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .context("open", &path)?;
+        let len_bytes = file.metadata().context("read", &path)?.len();
+        let Some(init) = crate::recovery::init_at_start(&file, len_bytes) else {
+            return Ok(None);
+        };
+        let number = self
+            .folder
+            .change(|state| state.file_number(self.kind, &name.to_string()));
+        Ok(Some(HourFile {
+            file,
+            name,
+            number,
+            len_bytes,
+            init: InitHash::of(&init),
+        }))
+    }
+}
+
+/// Writes `parts` one after another at `offset`; returns how many bytes that were.
+fn write_all_vectored(file: &File, parts: &[Bytes], mut offset: u64) -> io::Result<u64> {
+    let begin = offset;
+    for parts in parts.chunks(MAX_PIECES) {
+        let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut rest = slices.as_mut_slice();
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let written = rustix::io::pwritev(file, rest, offset)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            offset += written as u64;
+            IoSlice::advance_slices(&mut rest, written);
+        }
+    }
+    Ok(offset - begin)
+}

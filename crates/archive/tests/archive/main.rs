@@ -1,0 +1,6 @@
+//! The archive on a real disk.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+mod recorder;
+mod recovery;
