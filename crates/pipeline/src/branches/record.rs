@@ -1,0 +1,154 @@
+//! The record branch: CMAF chunks of one track, on their way to the archive.
+//!
+//! ```text
+//! tee ─ cmafmux(chunks) ─ appsink ─▶ feed of the writer
+//! ```
+//!
+//! The muxer queues and has a thread of its own, so no queue element stands before or after it.
+
+use std::{sync::mpsc::Sender, time::Duration};
+
+use bytes::Bytes;
+use dayreel_core::TICKS_PER_SECOND;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+
+use super::Branch;
+use crate::{Error, writer::Feed};
+
+/// Length of a chunk: what a crash can lose, and how far live playback is behind at least.
+const CHUNK: gst::ClockTime = gst::ClockTime::from_mseconds(500);
+/// So much before its target a segment may end: a slewed or rounded clock must not make it miss
+/// the keyframe it was meant to end at.
+///
+/// More than the distance of two pictures of 5 fps: where the last chunk is due to end before the
+/// target, but its last picture is the last of a GOP that ends at or after it, the muxer (0.14.5)
+/// waits for the rest of the segment for ever and nothing more is recorded. So 15 fps with a
+/// keyframe every 8 pictures stopped after a segment. No round number, so that the target minus
+/// this is no multiple of a usual GOP.
+const EARLY: Duration = Duration::from_millis(230);
+
+/// How a track is recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordSettings {
+    /// Target length of a segment.
+    pub(crate) segment: Duration,
+}
+
+/// Where the chunks go, and what is told when the last of them has been fed.
+pub(crate) struct RecordSink {
+    pub(crate) feed: Feed,
+    pub(crate) ended: Sender<()>,
+}
+
+/// Adds the branch behind `tee`, which carries parsed access units of one track with DTS and PTS in
+/// nanoseconds since the Unix epoch.
+///
+/// # Errors
+/// An element is missing, or the pads do not fit.
+pub(crate) fn attach(
+    tee: &gst::Element,
+    settings: &RecordSettings,
+    sink: RecordSink,
+) -> Result<Branch, Error> {
+    let segment = settings.segment.saturating_sub(EARLY);
+    let mux = gst::ElementFactory::make("cmafmux")
+        .property("chunk-duration", CHUNK.nseconds())
+        .property(
+            "fragment-duration",
+            gst::ClockTime::from_mseconds(
+                u64::try_from(segment.as_millis()).unwrap_or(u64::MAX / 1_000_000),
+            )
+            .nseconds(),
+        )
+        .property_from_str("header-update-mode", "caps")
+        // Cameras cannot be asked for keyframes this way.
+        .property("send-force-keyunit", false)
+        .build()?;
+    let entry = mux
+        .static_pad("sink")
+        .ok_or_else(|| gst::glib::bool_error!("cmafmux has no sink pad"))?;
+    entry.set_property(
+        "trak-timescale",
+        u32::try_from(TICKS_PER_SECOND).unwrap_or(u32::MAX),
+    );
+    never_time_out(&entry);
+
+    let appsink = gst_app::AppSink::builder()
+        .sync(false)
+        .async_(false)
+        .qos(false)
+        .wait_on_eos(false)
+        .enable_last_sample(false)
+        .buffer_list(true)
+        .build();
+    appsink.set_callbacks(callbacks(sink));
+    let elements = vec![mux, appsink.upcast()];
+    let pipeline = tee
+        .parent()
+        .and_downcast::<gst::Bin>()
+        .ok_or_else(|| gst::glib::bool_error!("the tee is in no pipeline"))?;
+    pipeline.add_many(&elements)?;
+    gst::Element::link_many(&elements)?;
+    Branch::link(tee, elements, entry)
+}
+
+/// In a live pipeline the muxer would wake up to make chunks of nothing. It has one track: there is
+/// nothing it could wait for in vain.
+fn never_time_out(entry: &gst::Pad) {
+    entry.add_probe(gst::PadProbeType::QUERY_UPSTREAM, |_, info| {
+        match info.query_mut().map(|query| query.view_mut()) {
+            Some(gst::QueryViewMut::Latency(latency)) => {
+                latency.set(false, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+                gst::PadProbeReturn::Handled
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
+fn callbacks(sink: RecordSink) -> gst_app::AppSinkCallbacks {
+    let RecordSink { mut feed, ended } = sink;
+    gst_app::AppSinkCallbacks::builder()
+        .new_sample(move |appsink| {
+            let sample = appsink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let list = sample.buffer_list_owned().ok_or(gst::FlowError::Error)?;
+            feed_list(&mut feed, &list).ok_or(gst::FlowError::Error)?;
+            Ok(gst::FlowSuccess::Ok)
+        })
+        .eos(move |_| {
+            // Nobody waits any more if this fails.
+            let _ = ended.send(());
+        })
+        .build()
+}
+
+/// Feeds one buffer list of the muxer: `[ftyp moov]`, `[styp] moof` and the head of `mdat`, access
+/// units. `None` if it is no such list.
+fn feed_list(feed: &mut Feed, list: &gst::BufferList) -> Option<()> {
+    let mut buffers = list.iter_owned();
+    let mut head = buffers.next()?;
+    if head.flags().contains(gst::BufferFlags::DISCONT) {
+        feed.init(bytes_of(head)?);
+        head = buffers.next()?;
+    }
+    if !head.flags().contains(gst::BufferFlags::HEADER) {
+        return None;
+    }
+    let begins_segment = !head.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    let mut parts = Vec::with_capacity(list.len());
+    parts.push(bytes_of(head)?);
+    for unit in buffers {
+        parts.push(bytes_of(unit)?);
+    }
+    feed.chunk(begins_segment, parts);
+    Some(())
+}
+
+/// The bytes of a buffer, shared with it.
+fn bytes_of(buffer: gst::Buffer) -> Option<Bytes> {
+    Some(Bytes::from_owner(
+        buffer.into_mapped_buffer_readable().ok()?,
+    ))
+}

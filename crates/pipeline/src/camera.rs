@@ -1,0 +1,121 @@
+//! A camera, as the rest of the program holds it.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use dayreel_archive::CameraArchive;
+use dayreel_core::Clock;
+use parking_lot::Mutex;
+
+use crate::{
+    CameraSettings, CameraStatus, Error, PieceSink, Ring, RingSettings,
+    shared::Shared,
+    supervisor::{Input, Supervisor},
+    writer::Writer,
+};
+
+/// A running camera: connects, records, and connects again until it is shut down.
+///
+/// Its methods may be called by any thread and do not wait for the camera. Dropping it ends it
+/// without waiting; see [`Camera::shutdown`].
+pub struct Camera {
+    shared: Arc<Shared>,
+    inputs: Sender<Input>,
+    /// Disconnected when the supervisor has ended. In a lock because a receiver cannot be shared;
+    /// only [`Camera::shutdown`] uses it.
+    ended: Mutex<Receiver<()>>,
+}
+
+impl Camera {
+    /// Starts the camera; `archive` takes what it records. Returns at once.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn start(
+        settings: CameraSettings,
+        archive: &Arc<CameraArchive>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        Self::start_with(settings, archive.recorder(), clock)
+    }
+
+    /// Starts the camera; `sink` takes what it records, on a thread of its own.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn start_with(
+        settings: CameraSettings,
+        sink: impl PieceSink,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let thread_error = |error: std::io::Error| Error::Thread(error.kind());
+        let writer = Writer::start(&settings.id, sink).map_err(thread_error)?;
+        let name = format!("camera {}", settings.id);
+        let ring = Arc::new(Ring::new(RingSettings::default()));
+        let shared = Arc::new(Shared::new(settings, clock, ring, writer));
+        let (inputs, received) = channel();
+        let (alive, ended) = channel();
+        let supervisor = Supervisor::new(Arc::clone(&shared), received, inputs.clone());
+        thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                supervisor.run();
+                drop(alive);
+            })
+            .map_err(thread_error)?;
+        Ok(Self {
+            shared,
+            inputs,
+            ended: Mutex::new(ended),
+        })
+    }
+
+    /// How the camera is.
+    pub fn status(&self) -> CameraStatus {
+        self.shared.status()
+    }
+
+    /// Waits until the camera is as `wanted`, at most until `deadline`. Asks whenever the state may
+    /// have changed, not for every access unit. Blocks its thread.
+    pub fn wait_until(
+        &self,
+        deadline: Instant,
+        wanted: impl FnMut(&CameraStatus) -> bool,
+    ) -> Option<CameraStatus> {
+        self.shared.wait_until(deadline, wanted)
+    }
+
+    /// The last access units of the picture. The same ring as long as the camera lives.
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.shared.ring
+    }
+
+    /// Ends the camera: completes the recordings, stops the pipeline and the threads. Returns when
+    /// that is done, or at `deadline`; says whether all was done. To end many cameras at once, call
+    /// [`Camera::begin_shutdown`] for each before.
+    pub fn shutdown(&self, deadline: Instant) -> bool {
+        self.begin_shutdown();
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let ended = self.ended.lock().recv_timeout(rest) != Err(RecvTimeoutError::Timeout);
+        let left = deadline.max(Instant::now() + Duration::from_millis(100));
+        self.shared.writer.stop(left) && ended
+    }
+
+    /// Lets the camera end without waiting for it.
+    pub fn begin_shutdown(&self) {
+        // It fails only when the supervisor has ended already.
+        let _ = self.inputs.send(Input::Stop);
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.begin_shutdown();
+    }
+}

@@ -1,0 +1,128 @@
+//! What can go wrong with a camera.
+
+use std::time::Duration;
+
+use dayreel_core::Kind;
+use gstreamer::glib;
+
+use crate::elements::MissingElement;
+
+/// Why there are no pictures. Says neither user nor password.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// GStreamer itself does not start.
+    #[error("GStreamer does not start")]
+    Init(#[source] glib::Error),
+    /// The muxer that is part of this program cannot be registered.
+    #[error("the CMAF muxer cannot be registered")]
+    Register(#[source] glib::BoolError),
+    /// GStreamer plugins that are not installed.
+    #[error("GStreamer elements are missing: {}; install them with: apt install {}",
+        list(.0.iter().map(|missing| missing.element)), list(.0.iter().map(|missing| missing.package)))]
+    MissingElements(Vec<MissingElement>),
+    /// The system has no thread for this camera.
+    #[error("a thread of the camera cannot be started: {0}")]
+    Thread(std::io::ErrorKind),
+    /// The pipeline cannot be put together.
+    #[error("the pipeline of the camera cannot be built")]
+    Build(#[from] glib::BoolError),
+
+    /// 401 or 403.
+    #[error("the camera refused user or password")]
+    Auth,
+    /// 404.
+    #[error("the camera knows no such path")]
+    NotFound,
+    /// Another RTSP status.
+    #[error("the camera refused the request")]
+    Denied,
+    /// Nothing listens there.
+    #[error("the camera refused the connection")]
+    Refused,
+    /// No route, network down.
+    #[error("the camera cannot be reached")]
+    Unreachable,
+    /// The name of the host is not known.
+    #[error("the host name of the camera is not known")]
+    Unresolved,
+    /// No answer, or no picture after the answer.
+    #[error("the camera did not deliver within {} s", .0.as_secs())]
+    Timeout(Duration),
+    /// Something else than RTSP answers.
+    #[error("what answers there does not speak RTSP")]
+    NotRtsp,
+    /// The certificate is not trusted, or TLS fails otherwise.
+    #[error("the camera's TLS certificate is not trusted, or TLS failed")]
+    Tls,
+    /// The description has no video.
+    #[error("the camera offers no video")]
+    NoVideo,
+    /// The description has only video that cannot be recorded.
+    #[error("the camera's video is {0}; H.264 and H.265 can be recorded")]
+    UnsupportedVideo(String),
+    /// The camera ended the stream or the connection.
+    #[error("the camera ended the connection")]
+    Closed,
+    /// Connected, but nothing came.
+    #[error("the camera sent no picture for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// Anything else that an element reports.
+    #[error("{element}: {message}")]
+    Element {
+        /// Which element.
+        element: String,
+        /// What it says, free of the address.
+        message: String,
+    },
+}
+
+impl Error {
+    /// What kind of error this is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Auth => Kind::CameraAuth,
+            Self::Init(_)
+            | Self::Register(_)
+            | Self::MissingElements(_)
+            | Self::Thread(_)
+            | Self::Build(_) => Kind::Internal,
+            _ => Kind::Unavailable,
+        }
+    }
+
+    /// A stable word for programs: the `code` of `last_error`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Init(_) | Self::Register(_) | Self::Thread(_) | Self::Build(_) => "internal",
+            Self::MissingElements(_) => "missing_elements",
+            Self::Auth => "camera_auth",
+            Self::NotFound => "camera_path_not_found",
+            Self::Denied => "camera_denied",
+            Self::Refused => "camera_refused",
+            Self::Unreachable => "camera_unreachable",
+            Self::Unresolved => "camera_unresolved",
+            Self::Timeout(_) => "camera_timeout",
+            Self::NotRtsp => "camera_not_rtsp",
+            Self::Tls => "camera_tls",
+            Self::NoVideo => "camera_no_video",
+            Self::UnsupportedVideo(_) => "camera_unsupported_video",
+            Self::Closed => "camera_closed",
+            Self::Silent(_) => "camera_silent",
+            Self::Element { .. } => "camera_stream",
+        }
+    }
+
+    /// Whether a person has to change something before it works. Such cameras are `failed` and
+    /// tried again slowly: accounts lock.
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::Auth | Self::NotFound | Self::NoVideo | Self::UnsupportedVideo(_)
+        )
+    }
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: std::collections::BTreeSet<_> = words.collect();
+    words.into_iter().collect::<Vec<_>>().join(" ")
+}

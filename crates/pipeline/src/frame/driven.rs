@@ -1,0 +1,122 @@
+//! One element driven from the calling thread: no pipeline, no streaming thread, no queue.
+//!
+//! ```text
+//! input ─ element ─ output     (two pads of ours)
+//! ```
+//!
+//! A decode is then an ordinary loop: it can stop at a deadline, and when it returns nothing of it
+//! runs on.
+
+use std::sync::Arc;
+
+use gstreamer as gst;
+use gstreamer::{glib, prelude::*};
+use parking_lot::Mutex;
+
+/// What a [`Driven`] element put out.
+#[derive(Default)]
+pub(super) struct Output {
+    /// The newest whole output and its caps.
+    pub(super) newest: Option<(gst::Caps, gst::Buffer)>,
+    /// Presentation times of all whole outputs, in the order they came.
+    pub(super) times: Vec<gst::ClockTime>,
+}
+
+/// An element between two pads of ours. Only its newest output is kept. Stopped when dropped.
+pub(super) struct Driven {
+    element: gst::Element,
+    input: gst::Pad,
+    output: gst::Pad,
+    /// Filled by the thread that pushes, or by a decoder thread under its stream lock.
+    put_out: Arc<Mutex<Output>>,
+}
+
+impl Driven {
+    /// Starts `element` and tells it what comes in.
+    ///
+    /// # Errors
+    /// The element does not start or does not take `caps`.
+    pub(super) fn start(element: gst::Element, caps: &gst::Caps) -> Result<Self, glib::BoolError> {
+        let put_out = Arc::new(Mutex::new(Output::default()));
+        let input = gst::Pad::builder(gst::PadDirection::Src)
+            .name("input")
+            .build();
+        let output = gst::Pad::builder(gst::PadDirection::Sink)
+            .name("output")
+            .chain_function({
+                let put_out = put_out.clone();
+                move |pad, _, buffer| {
+                    if let Some(caps) = pad.current_caps()
+                        && !buffer.flags().contains(gst::BufferFlags::CORRUPTED)
+                    {
+                        let mut put_out = put_out.lock();
+                        put_out.times.extend(buffer.pts());
+                        put_out.newest = Some((caps, buffer));
+                    }
+                    Ok(gst::FlowSuccess::Ok)
+                }
+            })
+            .build();
+        let driven = Self {
+            element,
+            input,
+            output,
+            put_out,
+        };
+        driven.link_and_start(caps)?;
+        Ok(driven)
+    }
+
+    fn link_and_start(&self, caps: &gst::Caps) -> Result<(), glib::BoolError> {
+        let pad = |name| {
+            self.element
+                .static_pad(name)
+                .ok_or_else(|| glib::bool_error!("{} has no pad {name}", self.element.name()))
+        };
+        let link = |from: &gst::Pad, to: &gst::Pad| {
+            from.link(to)
+                .map(drop)
+                .map_err(|error| glib::bool_error!("{} does not link: {error}", from.name()))
+        };
+        link(&self.input, &pad("sink")?)?;
+        link(&pad("src")?, &self.output)?;
+        self.output.set_active(true)?;
+        self.element
+            .set_state(gst::State::Paused)
+            .map_err(|error| glib::bool_error!("{}: {error}", self.element.name()))?;
+        self.input.set_active(true)?;
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        let accepted = self
+            .input
+            .push_event(gst::event::StreamStart::new("driven"))
+            && self.input.push_event(gst::event::Caps::new(caps))
+            && self.input.push_event(gst::event::Segment::new(&segment));
+        if accepted {
+            Ok(())
+        } else {
+            Err(glib::bool_error!("{} refuses {caps}", self.element.name()))
+        }
+    }
+
+    /// Gives it a buffer; works until the element wants the next.
+    ///
+    /// # Errors
+    /// What the element returned.
+    pub(super) fn push(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+        self.input.push(buffer).map(drop)
+    }
+
+    /// Has it put out all it holds back, and takes what there was.
+    pub(super) fn finish(self) -> Output {
+        self.input.push_event(gst::event::Eos::new());
+        std::mem::take(&mut self.put_out.lock())
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        let _ = self.output.set_active(false);
+        let _ = self.element.set_state(gst::State::Null);
+        let _ = self.input.set_active(false);
+    }
+}

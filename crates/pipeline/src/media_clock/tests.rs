@@ -1,0 +1,270 @@
+//! A simulated camera with a clock of its own, a network and a wall clock that may be set.
+
+use dayreel_core::{MediaTime, TrackKind};
+use proptest::prelude::*;
+
+use super::{Arrival, MediaClock, SECOND_90K, Stamp};
+
+const VIDEO: TrackKind = TrackKind::Video;
+const AUDIO: TrackKind = TrackKind::Audio;
+const STEP: u64 = 3_600;
+/// 2026-11-22, some time of day.
+const EPOCH_90K: u64 = 1_795_363_385 * 90_000 + 17;
+
+fn arrival(steady_90k: u64) -> Arrival {
+    arrival_with_wall(steady_90k, 0)
+}
+
+fn arrival_with_wall(steady_90k: u64, set_90k: i64) -> Arrival {
+    Arrival {
+        wall: MediaTime::from_ticks((EPOCH_90K + steady_90k).saturating_add_signed(set_90k)),
+        steady_90k: 77 + steady_90k,
+    }
+}
+
+fn durations(stamps: &[Stamp]) -> Vec<u64> {
+    let ticks = |stamp: &Stamp| stamp.media.ticks();
+    stamps
+        .windows(2)
+        .map(|pair| ticks(&pair[1]) - ticks(&pair[0]))
+        .collect()
+}
+
+/// The n-th picture of an ideal camera that delivers at once.
+fn ideal(clock: &mut MediaClock, n: u64) -> Stamp {
+    clock
+        .stamp(VIDEO, Some(n * STEP), arrival(n * STEP))
+        .unwrap()
+}
+
+#[test]
+fn media_time_starts_at_the_wall_clock_and_keeps_exact_rtp_durations() {
+    let mut clock = MediaClock::new();
+    let stamps: Vec<_> = (0..5_000)
+        .map(|n| {
+            let jitter_90k = n * 7_919 % 5_000;
+            clock
+                .stamp(VIDEO, Some(n * STEP), arrival(n * STEP + jitter_90k))
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(stamps[0].media.ticks(), EPOCH_90K);
+    assert!(durations(&stamps).iter().all(|d| *d == STEP));
+    assert!(stamps.iter().all(|stamp| stamp.span == 0));
+}
+
+/// The largest distance of media time from the wall clock in a day of a camera that is fast by
+/// `ppm`, and whether all was one ordered span.
+fn a_day_of_drift(ppm: i64) -> (i64, bool) {
+    let mut clock = MediaClock::new();
+    let (mut worst, mut ordered, mut last) = (0, true, 0);
+    for n in 0..86_400 * 5_u64 {
+        let steady_90k = n * 18_000;
+        let pts = steady_90k.saturating_add_signed(steady_90k as i64 / 1_000 * ppm / 1_000);
+        let delay_90k = n * 7_919 % 20_000 * u64::from(n % 5 != 0);
+        let stamp = clock
+            .stamp(VIDEO, Some(pts), arrival(steady_90k + delay_90k))
+            .unwrap();
+        worst = worst.max(stamp.media.ticks().abs_diff(EPOCH_90K + steady_90k));
+        ordered &= stamp.span == 0 && stamp.media.ticks() > last;
+        last = stamp.media.ticks();
+    }
+    (worst as i64, ordered)
+}
+
+#[test]
+fn a_camera_that_is_a_thousandth_fast_or_slow_stays_within_a_second_over_a_day() {
+    for ppm in [1_000, -1_000, 100, -30, 0] {
+        let (worst_90k, ordered) = a_day_of_drift(ppm);
+        assert!(worst_90k < SECOND_90K / 2, "{ppm} ppm: off by {worst_90k}");
+        assert!(ordered, "{ppm} ppm");
+    }
+}
+
+#[test]
+fn sound_shares_the_offset_of_the_picture_while_it_moves() {
+    let mut clock = MediaClock::new();
+    for n in 0..200_000_u64 {
+        let pts = n * STEP;
+        let steady_90k = pts - pts / 1_000;
+        let picture = clock.stamp(VIDEO, Some(pts), arrival(steady_90k)).unwrap();
+        let sound = clock
+            .stamp(AUDIO, Some(pts + 1_920), arrival(steady_90k + 9))
+            .unwrap();
+        assert_eq!(sound.media.ticks() - picture.media.ticks(), 1_920);
+    }
+}
+
+#[test]
+fn one_mad_timestamp_is_replaced_and_shifts_nothing() {
+    for mad in [0, 90_000 * 18_000, u64::MAX / 2, u64::MAX] {
+        let mut clock = MediaClock::new();
+        let stamps: Vec<_> = (100..300)
+            .map(|n| match n {
+                200 => clock.stamp(VIDEO, Some(mad), arrival(n * STEP)).unwrap(),
+                _ => ideal(&mut clock, n),
+            })
+            .collect();
+        assert!(durations(&stamps).iter().all(|d| *d == STEP), "{mad}");
+        assert_eq!(clock.span(), 0);
+    }
+}
+
+#[test]
+fn a_jump_of_the_rtp_clock_is_taken_out_and_recording_runs_on() {
+    for jump in [-10 * SECOND_90K, 10 * SECOND_90K, 5 * 3_600 * SECOND_90K] {
+        let mut clock = MediaClock::new();
+        let mut stamps = vec![];
+        for n in 1_000..2_000 {
+            let by = if n < 1_500 { 0 } else { jump };
+            let pts = (n * STEP).saturating_add_signed(by);
+            stamps.push(clock.stamp(VIDEO, Some(pts), arrival(n * STEP)).unwrap());
+            let sound = clock.stamp(AUDIO, Some(pts), arrival(n * STEP)).unwrap();
+            assert_eq!(
+                sound.media,
+                stamps[stamps.len() - 1].media,
+                "in sync at {n}"
+            );
+        }
+        assert!(durations(&stamps).iter().all(|d| *d == STEP), "{jump}");
+        assert_eq!(clock.span(), 0);
+    }
+}
+
+#[test]
+fn pictures_without_or_with_repeated_timestamps_are_spread_evenly() {
+    let mut clock = MediaClock::new();
+    let stamps: Vec<_> = (0..500)
+        .map(|n| {
+            let pts = match n % 25 {
+                0 => Some(n * STEP),
+                odd if odd % 2 == 1 => None,
+                _ => Some(n / 25 * 25 * STEP),
+            };
+            clock.stamp(VIDEO, pts, arrival(n * STEP)).unwrap()
+        })
+        .collect();
+    assert!(durations(&stamps).iter().all(|d| *d == STEP));
+}
+
+#[test]
+fn nothing_is_stamped_before_the_first_timestamp() {
+    let mut clock = MediaClock::new();
+    assert_eq!(clock.stamp(VIDEO, None, arrival(0)), None);
+    assert_eq!(ideal(&mut clock, 1).media.ticks(), EPOCH_90K + STEP);
+}
+
+#[test]
+fn a_stalled_network_moves_nothing() {
+    let mut clock = MediaClock::new();
+    let stamps: Vec<_> = (0..3_000)
+        .map(|n| {
+            let late = if (1_000..1_300).contains(&n) {
+                1_300
+            } else {
+                n
+            };
+            clock
+                .stamp(VIDEO, Some(n * STEP), arrival(late * STEP))
+                .unwrap()
+        })
+        .collect();
+    assert!(durations(&stamps).iter().all(|d| *d == STEP));
+    assert_eq!(clock.span(), 0);
+}
+
+#[test]
+fn a_clock_set_forward_starts_a_span_at_the_new_time() {
+    let mut clock = MediaClock::new();
+    ideal(&mut clock, 0);
+    let day_90k = 86_400 * SECOND_90K;
+    let after = clock
+        .stamp(VIDEO, Some(STEP), arrival_with_wall(STEP, day_90k))
+        .unwrap();
+    assert_eq!(after.span, 1);
+    assert_eq!(
+        after.media.ticks(),
+        EPOCH_90K + STEP + day_90k.unsigned_abs()
+    );
+}
+
+#[test]
+fn a_clock_set_back_a_little_is_followed_without_going_back() {
+    let mut clock = MediaClock::new();
+    let mut last = 0;
+    for n in 0..25 * 3_600 {
+        let set_90k = if n < 1_000 { 0 } else { -5 * SECOND_90K };
+        let stamp = clock
+            .stamp(VIDEO, Some(n * STEP), arrival_with_wall(n * STEP, set_90k))
+            .unwrap();
+        assert!(stamp.media.ticks() > last);
+        assert_eq!(stamp.span, 0);
+        last = stamp.media.ticks();
+    }
+    let wall = EPOCH_90K + (25 * 3_600 - 1) * STEP - 5 * SECOND_90K.unsigned_abs();
+    assert!(
+        last.abs_diff(wall) < 9_000,
+        "off by {}",
+        last.abs_diff(wall)
+    );
+}
+
+#[test]
+fn a_new_session_starts_after_all_that_was_stamped() {
+    let mut clock = MediaClock::new();
+    let before = clock.stamp(VIDEO, Some(0), arrival(0)).unwrap();
+    clock.restart();
+    let set_back = arrival_with_wall(9, -30 * SECOND_90K);
+    let after = clock.stamp(VIDEO, Some(1_000_000), set_back).unwrap();
+    assert!(after.media > before.media);
+    assert_eq!((before.span, after.span), (0, 1));
+}
+
+#[test]
+fn sound_whose_clock_starts_elsewhere_is_put_beside_the_picture() {
+    let mut clock = MediaClock::new();
+    let picture = ideal(&mut clock, 10);
+    let sound = clock
+        .stamp(AUDIO, Some(90_000 * 5_000), arrival(10 * STEP + 90))
+        .unwrap();
+    assert_eq!(sound.media.ticks() - picture.media.ticks(), 90);
+}
+
+proptest! {
+    #[test]
+    fn foreign_numbers_never_panic_and_sound_never_goes_back_in_a_span(
+        input in prop::collection::vec(
+            (any::<bool>(), any::<Option<u64>>(), any::<u32>(), -90_000_000_i64..90_000_000),
+            1..200,
+        ),
+    ) {
+        let mut clock = MediaClock::new();
+        let mut last: Option<Stamp> = None;
+        let mut steady_90k = 0;
+        for (is_video, pts, waited, set) in input {
+            steady_90k += u64::from(waited);
+            let kind = if is_video { VIDEO } else { AUDIO };
+            let stamp = clock.stamp(kind, pts, arrival_with_wall(steady_90k, set));
+            if let (AUDIO, Some(stamp)) = (kind, stamp) {
+                if let Some(last) = last.filter(|last| last.span == stamp.span) {
+                    prop_assert!(stamp.media > last.media, "{last:?} {stamp:?}");
+                }
+                last = Some(stamp);
+            }
+        }
+    }
+
+    #[test]
+    fn any_delays_leave_durations_exact_or_within_the_slew(
+        delays in prop::collection::vec(0_u64..80_000, 500..1_500),
+    ) {
+        let mut clock = MediaClock::new();
+        let stamps: Vec<_> = delays
+            .iter()
+            .zip(0..)
+            .map(|(delay, n)| clock.stamp(VIDEO, Some(n * STEP), arrival(n * STEP + delay)).unwrap())
+            .collect();
+        prop_assert!(stamps.iter().all(|stamp| stamp.span == 0));
+        prop_assert!(durations(&stamps).iter().all(|d| d.abs_diff(STEP) <= STEP / 500 + 1));
+    }
+}

@@ -1,0 +1,215 @@
+//! What the RTP clock of one track does on its own: missing, repeated and mad timestamps, jumps.
+
+use super::SECOND_90K;
+
+/// How many access units have to agree on a jump of the RTP clock.
+const WITNESSES: u32 = 3;
+/// Distance of access units as long as nothing is known: 25 a second.
+const DEFAULT_STEP_90K: i64 = SECOND_90K / 25;
+/// What differs by less from the expected is jitter, reordering or a lost packet.
+const PLAUSIBLE_90K: i64 = SECOND_90K;
+/// A track that starts this far from the other was not aligned by the camera.
+const ALIGNED_90K: i64 = 5 * SECOND_90K;
+
+/// The RTP clock of one track.
+#[derive(Debug)]
+pub(super) struct Track {
+    /// How far its timestamps may go back: pictures are sent in decoding order.
+    reordering_90k: i64,
+    /// Taken off the RTP time: the sum of all jumps so far.
+    shift_90k: i64,
+    last_jump: Option<Jump>,
+    previous: Option<Previous>,
+    suspect: Option<Suspect>,
+}
+
+/// An access unit's place on the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Repaired {
+    /// RTP time without the jumps.
+    pub(super) pts_90k: i64,
+    /// Since the access unit before.
+    pub(super) advance_90k: i64,
+    /// The usual distance of two access units.
+    pub(super) step_90k: i64,
+    /// Whether it is what the camera said.
+    pub(super) is_own: bool,
+}
+
+/// A jump of the RTP clock that was taken out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Jump {
+    by_90k: i64,
+    steady_90k: i64,
+}
+
+/// The access unit before.
+#[derive(Clone, Copy, Debug)]
+struct Previous {
+    pts_90k: i64,
+    steady_90k: i64,
+    /// The last that had a timestamp of its own, and how many came since.
+    own_90k: i64,
+    since_own: i64,
+    /// Distance of two access units.
+    step_90k: i64,
+}
+
+/// Timestamps that do not fit what came before, but perhaps each other.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    pts_90k: i64,
+    steady_90k: i64,
+    witnesses: u32,
+}
+
+impl Track {
+    /// A track whose access units come in decoding order.
+    pub(super) const fn reordering() -> Self {
+        Self {
+            reordering_90k: PLAUSIBLE_90K,
+            shift_90k: 0,
+            last_jump: None,
+            previous: None,
+            suspect: None,
+        }
+    }
+
+    /// A track whose access units come in the order of their time.
+    pub(super) const fn in_order() -> Self {
+        Self {
+            reordering_90k: -1,
+            ..Self::reordering()
+        }
+    }
+
+    pub(super) const fn last_jump(&self) -> Option<Jump> {
+        self.last_jump
+    }
+
+    /// Places an access unit of RTP time `pts_90k` that arrived at `steady_90k`, when `due_90k` was
+    /// the RTP time that fits the wall clock. `other` is the last jump of the other track.
+    pub(super) fn repair(
+        &mut self,
+        pts_90k: Option<i64>,
+        steady_90k: i64,
+        due_90k: i64,
+        other: Option<Jump>,
+    ) -> Option<Repaired> {
+        let Some(previous) = self.previous else {
+            return self.begin(pts_90k?, steady_90k, due_90k);
+        };
+        let waited_90k = steady_90k.saturating_sub(previous.steady_90k).max(0);
+        let lost = waited_90k > PLAUSIBLE_90K
+            || previous.since_own.saturating_mul(previous.step_90k) > PLAUSIBLE_90K;
+        let advance_90k = if lost {
+            waited_90k.max(1)
+        } else {
+            previous.step_90k
+        };
+        let expected_90k = previous.pts_90k.saturating_add(advance_90k);
+
+        let Some(raw_90k) = pts_90k else {
+            return Some(self.mend(previous, expected_90k, steady_90k));
+        };
+        let shifted_90k = raw_90k.checked_sub(self.shift_90k)?;
+        if shifted_90k == previous.own_90k {
+            return Some(self.mend(previous, expected_90k, steady_90k));
+        }
+        let advanced_90k = shifted_90k.saturating_sub(previous.pts_90k);
+        let latest_90k = waited_90k.max(previous.step_90k) + PLAUSIBLE_90K;
+        if (-self.reordering_90k..=latest_90k).contains(&advanced_90k) {
+            self.suspect = None;
+            return Some(self.accept(previous, shifted_90k, steady_90k));
+        }
+        if self.witnesses(raw_90k, steady_90k) < WITNESSES {
+            return Some(self.mend(previous, expected_90k, steady_90k));
+        }
+        self.suspect = None;
+        let own_90k = shifted_90k.saturating_sub(expected_90k);
+        // Both tracks jump by the same when it is the camera's clock: keep them in sync.
+        let by_90k = other
+            .filter(|other| steady_90k.saturating_sub(other.steady_90k) < ALIGNED_90K)
+            .map(|other| other.by_90k)
+            .filter(|by| own_90k.abs_diff(*by) < PLAUSIBLE_90K.unsigned_abs() / 2)
+            .filter(|by| shifted_90k.saturating_sub(*by) > previous.pts_90k)
+            .unwrap_or(own_90k);
+        self.last_jump = Some(Jump { by_90k, steady_90k });
+        self.shift_90k = self.shift_90k.checked_add(by_90k)?;
+        Some(self.accept(previous, raw_90k - self.shift_90k, steady_90k))
+    }
+
+    fn begin(&mut self, raw_90k: i64, steady_90k: i64, due_90k: i64) -> Option<Repaired> {
+        let off_90k = raw_90k.checked_sub(due_90k)?;
+        if off_90k.abs() > ALIGNED_90K {
+            self.shift_90k = off_90k;
+        }
+        let pts_90k = raw_90k - self.shift_90k;
+        self.previous = Some(Previous {
+            pts_90k,
+            steady_90k,
+            own_90k: pts_90k,
+            since_own: 0,
+            step_90k: DEFAULT_STEP_90K,
+        });
+        Some(Repaired {
+            pts_90k,
+            advance_90k: 0,
+            step_90k: DEFAULT_STEP_90K,
+            is_own: true,
+        })
+    }
+
+    fn accept(&mut self, previous: Previous, pts_90k: i64, steady_90k: i64) -> Repaired {
+        let step_90k = (pts_90k - previous.own_90k) / (previous.since_own + 1);
+        let step_90k = if (1..=PLAUSIBLE_90K).contains(&step_90k) {
+            step_90k
+        } else {
+            previous.step_90k
+        };
+        self.previous = Some(Previous {
+            pts_90k,
+            steady_90k,
+            own_90k: pts_90k,
+            since_own: 0,
+            step_90k,
+        });
+        Repaired {
+            pts_90k,
+            advance_90k: pts_90k - previous.pts_90k,
+            step_90k,
+            is_own: true,
+        }
+    }
+
+    fn mend(&mut self, previous: Previous, pts_90k: i64, steady_90k: i64) -> Repaired {
+        self.previous = Some(Previous {
+            pts_90k,
+            steady_90k,
+            since_own: previous.since_own.saturating_add(1),
+            ..previous
+        });
+        Repaired {
+            pts_90k,
+            advance_90k: pts_90k - previous.pts_90k,
+            step_90k: previous.step_90k,
+            is_own: false,
+        }
+    }
+
+    /// How many timestamps in a row agree with this one.
+    fn witnesses(&mut self, raw_90k: i64, steady_90k: i64) -> u32 {
+        let agreeing = self.suspect.map_or(0, |suspect| {
+            let waited_90k = steady_90k.saturating_sub(suspect.steady_90k).max(0);
+            let advanced_90k = raw_90k.saturating_sub(suspect.pts_90k);
+            let fits = (-self.reordering_90k..=waited_90k + PLAUSIBLE_90K).contains(&advanced_90k);
+            if fits { suspect.witnesses } else { 0 }
+        });
+        self.suspect = Some(Suspect {
+            pts_90k: raw_90k,
+            steady_90k,
+            witnesses: agreeing + 1,
+        });
+        agreeing + 1
+    }
+}

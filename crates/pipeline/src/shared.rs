@@ -1,0 +1,266 @@
+//! What a camera's threads share. Locks are held for arithmetic only, never across a call into
+//! GStreamer or the disk.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use dayreel_core::{Clock, MediaTime, TrackFormat, TrackKind, WallTime};
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    AudioStatus, CameraSettings, CameraState, CameraStatus, Error, IgnoredTrack, RecordingError,
+    Ring, VideoStatus,
+    media_clock::{Arrival, MediaClock, Stamp},
+    meter::Meter,
+    writer::Writer,
+};
+
+/// No access unit yet.
+const NEVER: u64 = u64::MAX;
+
+/// The shared part of one camera; lives as long as it, across sessions.
+pub(crate) struct Shared {
+    pub(crate) settings: CameraSettings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ring: Arc<Ring>,
+    pub(crate) writer: Writer,
+    /// Instant 0 of the steady clock.
+    origin: Instant,
+    /// Streaming threads of picture and sound stamp with it, in turn.
+    media_clock: Mutex<MediaClock>,
+    video: Mutex<Track>,
+    audio: Mutex<Track>,
+    /// When the last access unit of the picture came, in ms since `origin`.
+    last_unit_ms: AtomicU64,
+    /// The supervisor wants to hear of the next access unit.
+    awaited: AtomicBool,
+    report: Mutex<Report>,
+    /// Notified when `report` has changed.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Track {
+    format: Option<TrackFormat>,
+    meter: Meter,
+}
+
+/// Written by the supervisor alone.
+struct Report {
+    state: CameraState,
+    since: WallTime,
+    last_error: Option<Error>,
+    reconnects: u64,
+    ignored: Vec<IgnoredTrack>,
+    /// How often it has changed.
+    changes: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        settings: CameraSettings,
+        clock: Arc<dyn Clock>,
+        ring: Arc<Ring>,
+        writer: Writer,
+    ) -> Self {
+        let since = clock.now();
+        Self {
+            settings,
+            clock,
+            ring,
+            writer,
+            origin: Instant::now(),
+            media_clock: Mutex::default(),
+            video: Mutex::default(),
+            audio: Mutex::default(),
+            last_unit_ms: AtomicU64::new(NEVER),
+            awaited: AtomicBool::new(true),
+            report: Mutex::new(Report {
+                state: CameraState::Connecting,
+                since,
+                last_error: None,
+                reconnects: 0,
+                ignored: vec![],
+                changes: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Stamps an access unit that has just arrived; see [`MediaClock::stamp`].
+    pub(crate) fn stamp(&self, track: TrackKind, pts_90k: Option<u64>) -> Option<Stamp> {
+        let mut media_clock = self.media_clock.lock();
+        let arrival = Arrival {
+            wall: MediaTime::wall_to_media(self.clock.now()),
+            steady_90k: ticks(self.origin.elapsed()),
+        };
+        media_clock.stamp(track, pts_90k, arrival)
+    }
+
+    /// RTP time begins anew.
+    pub(crate) fn restart_media_clock(&self) {
+        self.media_clock.lock().restart();
+    }
+
+    /// Notes an access unit. Says whether the supervisor waits to hear of it.
+    pub(crate) fn note(
+        &self,
+        track: TrackKind,
+        at: MediaTime,
+        bytes: usize,
+        is_keyframe: bool,
+    ) -> bool {
+        self.track(track).lock().meter.push(at, bytes, is_keyframe);
+        if track == TrackKind::Audio {
+            return false;
+        }
+        self.last_unit_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.awaited.load(Ordering::Relaxed) && self.awaited.swap(false, Ordering::Relaxed)
+    }
+
+    /// Asks for the next access unit to be reported.
+    pub(crate) fn await_unit(&self) {
+        self.awaited.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes the format of a track.
+    pub(crate) fn note_format(&self, format: TrackFormat) {
+        let kind = format.kind();
+        self.track(kind).lock().format = Some(format);
+    }
+
+    /// Since the last access unit of the picture.
+    pub(crate) fn last_unit_age(&self) -> Option<Duration> {
+        let last_ms = self.last_unit_ms.load(Ordering::Relaxed);
+        (last_ms != NEVER).then(|| Duration::from_millis(self.now_ms().saturating_sub(last_ms)))
+    }
+
+    /// A new session: what was measured of the last is forgotten.
+    pub(crate) fn begin_session(&self, is_first: bool) {
+        self.restart_media_clock();
+        *self.video.lock() = Track::default();
+        *self.audio.lock() = Track::default();
+        let mut report = self.report.lock();
+        report.ignored.clear();
+        if !is_first {
+            report.reconnects += 1;
+        }
+    }
+
+    /// A track that is not recorded.
+    pub(crate) fn note_ignored(&self, track: IgnoredTrack) {
+        let mut report = self.report.lock();
+        if !report.ignored.contains(&track) {
+            report.ignored.push(track);
+        }
+    }
+
+    /// The camera is in `state` from now on; `error` is why, `None` keeps the last.
+    pub(crate) fn enter(&self, state: CameraState, error: Option<Error>) {
+        let now = self.clock.now();
+        let mut report = self.report.lock();
+        if report.state != state {
+            report.state = state;
+            report.since = now;
+        }
+        if state == CameraState::Live {
+            report.last_error = None;
+        } else if error.is_some() {
+            report.last_error = error;
+        }
+        report.changes += 1;
+        drop(report);
+        self.changed.notify_all();
+    }
+
+    /// Waits until a snapshot pleases `wanted`; asks at each change of state, until `deadline`.
+    pub(crate) fn wait_until(
+        &self,
+        deadline: Instant,
+        mut wanted: impl FnMut(&CameraStatus) -> bool,
+    ) -> Option<CameraStatus> {
+        loop {
+            let changes = self.report.lock().changes;
+            let status = self.status();
+            if wanted(&status) {
+                return Some(status);
+            }
+            let mut report = self.report.lock();
+            while report.changes == changes {
+                if self.changed.wait_until(&mut report, deadline).timed_out() {
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// A snapshot.
+    pub(crate) fn status(&self) -> CameraStatus {
+        let clock_error_90k = self.media_clock.lock().error_90k();
+        let (video, audio) = (self.video_status(), self.audio_status());
+        let report = self.report.lock();
+        CameraStatus {
+            id: self.settings.id.clone(),
+            state: report.state,
+            since: report.since,
+            last_error: report.last_error.clone(),
+            reconnects: report.reconnects,
+            video,
+            audio,
+            ignored_tracks: report.ignored.clone(),
+            last_frame_age: self.last_unit_age(),
+            dropped_frames: self.writer.dropped_units(),
+            recording_error: self.writer.trouble().map(|error| RecordingError {
+                kind: error.kind(),
+                message: error.to_string(),
+            }),
+            clock_error_s: i32::try_from(clock_error_90k).map_or(f64::NAN, f64::from) / 90_000.0,
+        }
+    }
+
+    fn video_status(&self) -> Option<VideoStatus> {
+        let track = self.video.lock();
+        let rates = track.meter.rates().unwrap_or_default();
+        match track.format.clone()? {
+            TrackFormat::Video(format) => Some(VideoStatus {
+                format,
+                fps: rates.units_per_s,
+                bitrate_bps: rates.bits_per_s,
+                gop_s: rates.gop_s,
+            }),
+            TrackFormat::Audio(_) => None,
+        }
+    }
+
+    fn audio_status(&self) -> Option<AudioStatus> {
+        let track = self.audio.lock();
+        let rates = track.meter.rates().unwrap_or_default();
+        match track.format.clone()? {
+            TrackFormat::Audio(format) => Some(AudioStatus {
+                format,
+                bitrate_bps: rates.bits_per_s,
+            }),
+            TrackFormat::Video(_) => None,
+        }
+    }
+
+    fn track(&self, kind: TrackKind) -> &Mutex<Track> {
+        match kind {
+            TrackKind::Video => &self.video,
+            TrackKind::Audio => &self.audio,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    }
+}
+
+fn ticks(duration: Duration) -> u64 {
+    duration.as_secs() * 90_000 + u64::from(duration.subsec_nanos()) * 9 / 100_000
+}

@@ -1,0 +1,283 @@
+//! One track of a camera, from its RTP packets to its tee.
+//!
+//! ```text
+//! video: depay ─ caps(length-prefixed access units) ─ parse ─ [stamp] ─ timestamper ─ tee
+//! audio: depay ─ aacparse ─ [stamp] ─ tee
+//! ```
+//!
+//! The stamp is a probe that puts media time into every access unit. It stands before the
+//! timestamper, so that decode times are made from good presentation times. The depayloader keeps
+//! parameter sets out of the access units: they are in the caps, and change with them.
+
+use std::sync::{Arc, Weak};
+
+use dayreel_core::{AudioFormat, MediaTime, TrackFormat, TrackKind, VideoFormat};
+use gstreamer as gst;
+use gstreamer::{glib, prelude::*};
+use gstreamer_pbutils as gst_pbutils;
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use crate::{
+    Error,
+    offer::Payload,
+    session::{Event, Parts},
+};
+
+/// So long before its first access unit the segment of a span starts.
+const SEGMENT_EARLY: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// Builds the track behind `pad` of the source and hangs its branches on it.
+///
+/// # Errors
+/// Elements do not fit or do not start.
+pub(crate) fn build(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    parts: &Arc<Parts>,
+) -> Result<(), Error> {
+    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+    let Some(payload) = Payload::of(&caps) else {
+        return Err(Error::UnsupportedVideo(caps.to_string()));
+    };
+    let kind = match payload {
+        Payload::H264 | Payload::H265 => TrackKind::Video,
+        Payload::AacGeneric | Payload::AacLatm => TrackKind::Audio,
+    };
+    let tee = gst::ElementFactory::make("tee").build()?;
+    let (mut elements, parser) = chain(payload)?;
+    elements.push(tee.clone());
+    pipeline.add_many(&elements)?;
+    gst::Element::link_many(&elements)?;
+    stamp(kind, &parser, parts)?;
+    renew_with_span(kind, &tee, parts)?;
+    parts.attach(kind, &tee)?;
+    for element in elements.iter().rev() {
+        element.sync_state_with_parent()?;
+    }
+    let entry = elements
+        .first()
+        .and_then(|depay| depay.static_pad("sink"))
+        .ok_or_else(|| glib::bool_error!("the depayloader has no sink pad"))?;
+    pad.link(&entry)
+        .map_err(|_| glib::bool_error!("the depayloader does not fit the source"))?;
+    Ok(())
+}
+
+/// The elements up to the tee, and which of them is the parser.
+fn chain(payload: Payload) -> Result<(Vec<gst::Element>, gst::Element), Error> {
+    let make = |name| gst::ElementFactory::make(name).build();
+    let video = |depay, caps: gst::Caps, parse, timestamper| {
+        let filter = gst::ElementFactory::make("capsfilter")
+            .property("caps", caps)
+            .build()?;
+        let parser = make(parse)?;
+        Ok((
+            vec![make(depay)?, filter, parser.clone(), make(timestamper)?],
+            parser,
+        ))
+    };
+    let audio = |depay| {
+        let parser = make("aacparse")?;
+        Ok((vec![make(depay)?, parser.clone()], parser))
+    };
+    let units = |name: &str, format: &str| {
+        gst::Caps::builder(name)
+            .field("stream-format", format)
+            .field("alignment", "au")
+            .build()
+    };
+    match payload {
+        Payload::H264 => video(
+            "rtph264depay",
+            units("video/x-h264", "avc"),
+            "h264parse",
+            "h264timestamper",
+        ),
+        Payload::H265 => video(
+            "rtph265depay",
+            units("video/x-h265", "hvc1"),
+            "h265parse",
+            "h265timestamper",
+        ),
+        Payload::AacGeneric => audio("rtpmp4gdepay"),
+        Payload::AacLatm => audio("rtpmp4adepay"),
+    }
+}
+
+/// Puts the probe on the parser's source pad.
+fn stamp(kind: TrackKind, parser: &gst::Element, parts: &Arc<Parts>) -> Result<(), Error> {
+    let pad = parser
+        .static_pad("src")
+        .ok_or_else(|| glib::bool_error!("the parser has no source pad"))?;
+    // One streaming thread calls it: the lock is never waited for.
+    let stamper = Mutex::new(Stamper {
+        kind,
+        parts: Arc::downgrade(parts),
+        span: None,
+        segment: gst::FormattedSegment::new(),
+    });
+    pad.add_probe(
+        gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM,
+        move |pad, info| {
+            let (verdict, begins_span) = stamper.lock().step(info);
+            if begins_span {
+                // This probe makes it the right one. It goes before the access unit.
+                let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                pad.push_event(gst::event::Segment::new(&segment));
+            }
+            verdict
+        },
+    );
+    Ok(())
+}
+
+/// The state of a track's probe. Used by its streaming thread.
+struct Stamper {
+    kind: TrackKind,
+    parts: Weak<Parts>,
+    span: Option<u32>,
+    /// Running time is media time in every segment, but each span has another one: it makes a
+    /// timestamper let go of what it holds, and tells the tee that a span begins.
+    segment: gst::FormattedSegment<gst::ClockTime>,
+}
+
+impl Stamper {
+    /// What becomes of the buffer or event, and whether a new segment has to go before it.
+    fn step(&mut self, info: &mut gst::PadProbeInfo) -> (gst::PadProbeReturn, bool) {
+        let Some(parts) = self.parts.upgrade().filter(|parts| !parts.is_over()) else {
+            return (gst::PadProbeReturn::Drop, false);
+        };
+        match &mut info.data {
+            Some(gst::PadProbeData::Buffer(unit)) => self.unit(unit, &parts),
+            Some(gst::PadProbeData::Event(event)) => {
+                self.event(event, &parts);
+                (gst::PadProbeReturn::Ok, false)
+            }
+            _ => (gst::PadProbeReturn::Ok, false),
+        }
+    }
+
+    fn unit(&mut self, unit: &mut gst::Buffer, parts: &Parts) -> (gst::PadProbeReturn, bool) {
+        let pts_90k = unit.pts().map(pts_to_90k);
+        let Some(stamp) = parts.shared.stamp(self.kind, pts_90k) else {
+            return (gst::PadProbeReturn::Drop, false);
+        };
+        let pts = media_to_pts(stamp.media);
+        let before = self.span.replace(stamp.span);
+        let begins_span = before.is_some_and(|span| span != stamp.span);
+        if begins_span {
+            // Decode times may be a little before the first presentation time.
+            let start = pts.saturating_sub(SEGMENT_EARLY);
+            self.segment.set_start(start);
+            self.segment.set_base(start);
+            self.segment.set_time(start);
+        }
+        let is_keyframe = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        if parts
+            .shared
+            .note(self.kind, stamp.media, unit.size(), is_keyframe)
+        {
+            parts.reporter.report(Event::Unit);
+        }
+        let unit = unit.make_mut();
+        unit.set_pts(pts);
+        // A parser's guess would contradict the new time.
+        unit.set_dts(gst::ClockTime::NONE);
+        // The muxer ends a segment where its last access unit does or the next begins, whichever is
+        // later: that has to be the next, however much the media clock slews.
+        let usual = media_to_pts(MediaTime::from_ticks(stamp.step_90k));
+        unit.set_duration(unit.duration().unwrap_or(usual) * 63 / 64);
+        (gst::PadProbeReturn::Ok, begins_span)
+    }
+
+    fn event(&self, event: &mut gst::Event, parts: &Parts) {
+        match event.view() {
+            // Media time is absolute: running time has to be the same as the timestamps.
+            gst::EventView::Segment(_) => *event = gst::event::Segment::new(&self.segment),
+            gst::EventView::Caps(caps) => match format_of(self.kind, caps.caps()) {
+                Some(format) => parts.shared.note_format(format),
+                None => warn!(camera = %parts.shared.settings.id, "unclear format {}", caps.caps()),
+            },
+            _ => {}
+        }
+    }
+}
+
+/// Lets the recording of a track begin anew with each span. The probe stands on the tee, behind
+/// whatever the timestamper still held of the span before.
+fn renew_with_span(kind: TrackKind, tee: &gst::Element, parts: &Arc<Parts>) -> Result<(), Error> {
+    let pad = tee
+        .static_pad("sink")
+        .ok_or_else(|| glib::bool_error!("the tee has no sink pad"))?;
+    let parts = Arc::downgrade(parts);
+    let tee = tee.downgrade();
+    let last = Mutex::new(None);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let segment = match info.event().map(|event| event.view()) {
+            Some(gst::EventView::Segment(segment)) => segment.segment().clone(),
+            _ => return gst::PadProbeReturn::Ok,
+        };
+        let before = last.lock().replace(segment.clone());
+        if before.is_some_and(|before| before != segment)
+            && let Some((parts, tee)) = parts.upgrade().zip(tee.upgrade())
+        {
+            info!(camera = %parts.shared.settings.id, track = %kind, "a new span begins");
+            if let Err(error) = parts.renew(kind, &tee) {
+                parts.reporter.report(Event::Failed(error));
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// Nanoseconds to the nearest tick: exact for what once was a 90 kHz RTP time.
+fn pts_to_90k(pts: gst::ClockTime) -> u64 {
+    let ticks_90k = u128::from(pts.nseconds()) * 9 + 50_000;
+    u64::try_from(ticks_90k / 100_000).unwrap_or(u64::MAX)
+}
+
+/// Ticks to the nanosecond above, which a muxer that rounds down turns into the same tick.
+fn media_to_pts(media: MediaTime) -> gst::ClockTime {
+    let ns = (u128::from(media.ticks()) * 100_000).div_ceil(9);
+    gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(u64::MAX - 1))
+}
+
+fn format_of(kind: TrackKind, caps: &gst::CapsRef) -> Option<TrackFormat> {
+    let codec = gst_pbutils::functions::codec_utils_caps_get_mime_codec(caps).ok()?;
+    let fields = caps.structure(0)?;
+    let number = |name| {
+        fields
+            .get::<i32>(name)
+            .ok()
+            .and_then(|n| u32::try_from(n).ok())
+    };
+    Some(match kind {
+        TrackKind::Video => TrackFormat::Video(VideoFormat {
+            codec: codec.into(),
+            width: number("width")?,
+            height: number("height")?,
+        }),
+        TrackKind::Audio => TrackFormat::Audio(AudioFormat {
+            codec: codec.into(),
+            sample_rate_hz: number("rate")?,
+            channels: number("channels")?,
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_survive_the_way_through_nanoseconds() {
+        for ticks_90k in (161_582_704_650_017..161_582_704_650_117).chain(0..100) {
+            let pts = media_to_pts(MediaTime::from_ticks(ticks_90k));
+            assert_eq!(pts_to_90k(pts), ticks_90k);
+            let muxed = pts.nseconds().mul_div_floor(90_000, 1_000_000_000).unwrap();
+            assert_eq!(muxed, ticks_90k);
+        }
+    }
+}
