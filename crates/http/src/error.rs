@@ -1,0 +1,121 @@
+//! Errors as clients see them: one table from error kind to status and code.
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use dayreel_core::Kind;
+use serde::Serialize;
+
+/// Seconds after which a client may ask again for what is not available yet.
+const RETRY_AFTER_S: u32 = 2;
+
+/// An answer that is an error: `{"error":{"code":…,"message":…}}`.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    kind: Kind,
+    code: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Detail<'a>,
+}
+
+#[derive(Serialize)]
+struct Detail<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl ApiError {
+    /// An error of that kind. `code` is stable; scripts rely on it.
+    pub(crate) fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// 400: says what is wrong and what is allowed.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidArgument, "invalid_argument", message)
+    }
+
+    /// 404.
+    pub(crate) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, code, message)
+    }
+
+    /// 500. The cause goes to the log only.
+    pub(crate) fn internal(cause: &dyn std::error::Error) -> Self {
+        let mut causes = cause.to_string();
+        let mut next = cause.source();
+        while let Some(source) = next {
+            causes = format!("{causes}: {source}");
+            next = source.source();
+        }
+        tracing::error!(error = causes, "request failed");
+        Self::new(
+            Kind::Internal,
+            "internal",
+            "internal error; the log of the server says more",
+        )
+    }
+
+    /// The one table of statuses.
+    const fn status(&self) -> StatusCode {
+        match self.kind {
+            Kind::InvalidArgument => StatusCode::BAD_REQUEST,
+            Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Kind::Denied => StatusCode::FORBIDDEN,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::CameraAuth | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
+        }
+        response.json(body(self.code, &self.message))
+    }
+}
+
+/// The JSON of an error.
+pub(crate) fn body(code: &str, message: &str) -> impl Serialize {
+    serde_json::json!(Body {
+        error: Detail { code, message }
+    })
+}
+
+impl From<dayreel_archive::Error> for ApiError {
+    fn from(error: dayreel_archive::Error) -> Self {
+        match error.kind() {
+            // A file that went away between look-up and reading: the day has expired.
+            Kind::NotFound => Self::not_found("expired", "this recording is no longer kept"),
+            _ => Self::internal(&error),
+        }
+    }
+}

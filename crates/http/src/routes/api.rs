@@ -1,0 +1,233 @@
+//! `/api/cameras`, `/api/cameras/{cam}`: states, as queried from the pipelines.
+//! `/api/cameras/{cam}/days`: what is kept.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, http::header, web};
+use chrono::{DateTime, SecondsFormat};
+use chrono_tz::Tz;
+use dayreel_archive::DaySummary;
+use dayreel_core::{AudioFormat, CameraId, TICKS_PER_SECOND, TrackKind, VideoFormat, WallTime};
+use dayreel_manifest::Recorded;
+use serde::Serialize;
+
+use crate::{
+    app::{App, CameraEntry},
+    error::ApiError,
+    routes::read_only,
+};
+
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(read_only("/api/cameras").get(list))
+        .service(read_only("/api/cameras/{cam}").get(one))
+        .service(read_only("/api/cameras/{cam}/days").get(days));
+}
+
+#[derive(Serialize)]
+struct CameraView {
+    id: CameraId,
+    state: &'static str,
+    since: String,
+    last_error: Option<ErrorView>,
+    reconnects: u64,
+    video: Option<VideoView>,
+    audio: Option<AudioView>,
+    ignored_tracks: Vec<IgnoredView>,
+    last_frame_age_s: Option<f64>,
+    dropped_frames: u64,
+    /// Why nothing is recorded although the camera delivers.
+    recording_error: Option<String>,
+    /// How far media time is behind the wall clock.
+    clock_error_s: f64,
+    /// Of today, seconds of video.
+    recorded_today_s: f64,
+    /// Of today, all tracks.
+    bytes_today: u64,
+    timezone: &'static str,
+}
+
+#[derive(Serialize)]
+struct ErrorView {
+    code: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct VideoView {
+    #[serde(flatten)]
+    format: VideoFormat,
+    fps: f64,
+    bitrate_bps: u64,
+    gop_s: f64,
+}
+
+#[derive(Serialize)]
+struct AudioView {
+    #[serde(flatten)]
+    format: AudioFormat,
+    bitrate_bps: u64,
+}
+
+#[derive(Serialize)]
+struct IgnoredView {
+    media: String,
+    encoding: String,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct DayView {
+    date: String,
+    /// 0 = Monday.
+    weekday: u32,
+    today: bool,
+    /// The first instant of the local day.
+    start: String,
+    /// The first instant of the next.
+    end: String,
+    bytes: u64,
+    spans: Vec<SpanView>,
+    gaps: Vec<GapView>,
+}
+
+#[derive(Serialize)]
+struct SpanView {
+    start: String,
+    end: String,
+}
+
+#[derive(Serialize)]
+struct GapView {
+    start: String,
+    end: String,
+    duration_s: f64,
+}
+
+async fn list(app: web::Data<App>) -> HttpResponse {
+    let cameras: Vec<_> = app.cameras().map(|(_, entry)| view(entry)).collect();
+    no_store(&cameras)
+}
+
+async fn one(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    Ok(no_store(&view(app.camera(&cam)?)))
+}
+
+async fn days(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let archive = Arc::clone(app.camera(&cam)?.archive());
+    let summaries = web::block(move || archive.summaries()).await;
+    let summaries = summaries.map_err(|e| ApiError::internal(&e))??;
+    let days: Vec<_> = summaries.iter().map(day_view).collect();
+    Ok(no_store(&days))
+}
+
+fn no_store(body: &impl Serialize) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(body)
+}
+
+fn view(entry: &CameraEntry) -> CameraView {
+    let archive = entry.archive();
+    let (recorded_90k, bytes_today) = archive.today().map_or((0, 0), |today| {
+        let timeline = today.timeline();
+        (
+            timeline.track(TrackKind::Video).total_90k(),
+            timeline.total_bytes(),
+        )
+    });
+    let status = entry.camera().status();
+    CameraView {
+        id: archive.id().clone(),
+        state: status.state.name(),
+        since: local(status.since, archive.zone()),
+        last_error: status.last_error.map(|error| ErrorView {
+            code: error.code(),
+            message: error.to_string(),
+        }),
+        reconnects: status.reconnects,
+        video: status.video.map(|video| VideoView {
+            format: video.format,
+            fps: thousandths(video.fps),
+            bitrate_bps: whole(video.bitrate_bps),
+            gop_s: thousandths(video.gop_s),
+        }),
+        audio: status.audio.map(|audio| AudioView {
+            format: audio.format,
+            bitrate_bps: whole(audio.bitrate_bps),
+        }),
+        ignored_tracks: status
+            .ignored_tracks
+            .into_iter()
+            .map(|track| IgnoredView {
+                media: track.media,
+                encoding: track.encoding,
+                reason: track.reason.text(),
+            })
+            .collect(),
+        last_frame_age_s: status
+            .last_frame_age
+            .map(|age| thousandths(age.as_secs_f64())),
+        dropped_frames: status.dropped_frames,
+        recording_error: status.recording_error.map(|error| error.message),
+        clock_error_s: thousandths(status.clock_error_s),
+        recorded_today_s: seconds(recorded_90k),
+        bytes_today,
+        timezone: archive.zone().name(),
+    }
+}
+
+/// Rounded to thousandths, as JSON shows it.
+fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// A rate that is never negative, rounded.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates at 0 and 2^64"
+)]
+fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
+
+fn day_view(summary: &DaySummary) -> DayView {
+    let day = summary.day;
+    let text = |time: WallTime| local(time, day.zone());
+    let span = |recorded: &Recorded| SpanView {
+        start: text(recorded.start.media_to_wall()),
+        end: text(recorded.end.media_to_wall()),
+    };
+    let gap = |pair: &[Recorded]| GapView {
+        start: text(pair[0].end.media_to_wall()),
+        end: text(pair[1].start.media_to_wall()),
+        duration_s: seconds(pair[1].start.saturating_since(pair[0].end)),
+    };
+    DayView {
+        date: day.to_string(),
+        weekday: day.weekday_number(),
+        today: !summary.finished,
+        start: text(day.start()),
+        end: text(day.end()),
+        bytes: summary.bytes,
+        spans: summary.recorded.iter().map(span).collect(),
+        gaps: summary.recorded.windows(2).map(gap).collect(),
+    }
+}
+
+/// RFC 3339 in the camera's zone, to the millisecond.
+fn local(time: WallTime, zone: Tz) -> String {
+    let local: DateTime<Tz> = time.with_timezone(&zone);
+    local.to_rfc3339_opts(SecondsFormat::Millis, false)
+}
+
+/// Ticks as seconds, to the millisecond.
+fn seconds(ticks_90k: u64) -> f64 {
+    let milliseconds = ticks_90k * 1000 / TICKS_PER_SECOND;
+    // Exact up to 285 000 years.
+    #[expect(clippy::cast_precision_loss)]
+    let seconds = milliseconds as f64 / 1000.0;
+    seconds
+}

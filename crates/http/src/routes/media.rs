@@ -1,0 +1,75 @@
+//! Segments and init segments: `/{cam}/stream/v-{start}.m4s`, `/{cam}/stream/v-{hash}.mp4`.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, EntityTag},
+    web,
+};
+use dayreel_core::TrackKind;
+use dayreel_manifest::MediaName;
+
+use crate::{
+    app::App,
+    error::ApiError,
+    file_body::{IMMUTABLE, MediaHead, file_response, is_known},
+};
+
+const fn content_type(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Video => "video/mp4",
+        TrackKind::Audio => "audio/mp4",
+    }
+}
+
+pub(crate) async fn segment_or_init(
+    app: web::Data<App>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (camera, name) = path.into_inner();
+    let archive = Arc::clone(app.camera(&camera)?.archive());
+    let absent = || {
+        let message = "no such segment: it never existed or is no longer kept";
+        ApiError::not_found("unknown_segment", message)
+    };
+    let asked = MediaName::parse(&name).ok_or_else(absent)?;
+    match asked {
+        MediaName::Segment(kind, start) => {
+            let found = web::block(move || archive.segment(kind, start)).await;
+            let slice = found
+                .map_err(|e| ApiError::internal(&e))??
+                .ok_or_else(absent)?;
+            let etag = format!("{name}-{}", slice.len_bytes);
+            file_response(
+                &request,
+                MediaHead {
+                    content_type: content_type(kind),
+                    etag,
+                },
+                slice,
+            )
+            .await
+        }
+        MediaName::Init(kind, hash) => {
+            let found = web::block(move || archive.init(kind, hash)).await;
+            let bytes = found
+                .map_err(|e| ApiError::internal(&e))??
+                .ok_or_else(absent)?;
+            let etag = EntityTag::new_strong(name);
+            let known = is_known(&request, &etag);
+            let mut response = HttpResponse::Ok();
+            response
+                .content_type(content_type(kind))
+                .insert_header((header::CACHE_CONTROL, IMMUTABLE))
+                .insert_header((header::ETAG, etag.to_string()));
+            Ok(match known {
+                true => response
+                    .status(actix_web::http::StatusCode::NOT_MODIFIED)
+                    .finish(),
+                false => response.body(bytes),
+            })
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The web page: `/` shows all cameras, `/{cam}` one; its files are under `/assets/`.
+
+use std::borrow::Cow;
+
+use actix_web::{HttpResponse, http::header, mime, web};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::{app::App, error::ApiError, file_body::IMMUTABLE, routes::read_only};
+
+/// Built from `ui/` by the build script.
+#[derive(RustEmbed)]
+#[folder = "$OUT_DIR/ui"]
+struct Files;
+
+/// Nothing is loaded from elsewhere; video comes from memory (`blob:`, Media Source Extensions).
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; media-src 'self' blob:; \
+     worker-src 'self' blob:; img-src 'self' data: blob:; frame-ancestors 'self'; base-uri 'none'; \
+     form-action 'self'; object-src 'none'";
+
+pub(crate) fn assets(config: &mut web::ServiceConfig) {
+    config.service(read_only("/assets/{file:.*}").get(asset));
+}
+
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(read_only("/").get(|| async { page() }))
+        .service(read_only("/{cam}").get(camera));
+}
+
+async fn camera(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    app.camera(&cam)?;
+    page()
+}
+
+fn page() -> Result<HttpResponse, ApiError> {
+    let index = file("index.html")?;
+    Ok(HttpResponse::Ok()
+        .content_type(mime::TEXT_HTML_UTF_8)
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .body(bytes_of(index)))
+}
+
+/// Names of assets contain a hash of their content: they can be cached for ever.
+async fn asset(name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let found = file(&format!("assets/{name}"))?;
+    let content_type = found.metadata.mimetype().to_owned();
+    Ok(HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header((header::CACHE_CONTROL, IMMUTABLE))
+        .body(bytes_of(found)))
+}
+
+fn file(name: &str) -> Result<EmbeddedFile, ApiError> {
+    Files::get(name).ok_or_else(|| ApiError::not_found("unknown_path", "there is no such file"))
+}
+
+fn bytes_of(file: EmbeddedFile) -> bytes::Bytes {
+    match file.data {
+        Cow::Borrowed(embedded) => bytes::Bytes::from_static(embedded),
+        Cow::Owned(read) => read.into(),
+    }
+}

@@ -1,0 +1,137 @@
+// The server's JSON, as this page uses it.
+
+import type { Span } from './time/spans';
+
+export type CameraState = 'connecting' | 'live' | 'stalled' | 'reconnecting' | 'failed';
+
+export interface Camera {
+  readonly id: string;
+  readonly state: CameraState;
+  readonly since: string;
+  readonly last_error: null | { readonly code: string; readonly message: string };
+  readonly reconnects: number;
+  readonly video: null | {
+    readonly codec: string;
+    readonly width: number;
+    readonly height: number;
+    readonly fps: number | null;
+    readonly bitrate_bps: number | null;
+    readonly gop_s: number | null;
+  };
+  readonly audio: null | { readonly codec: string; readonly sample_rate_hz: number; readonly channels: number };
+  readonly last_frame_age_s: number | null;
+  readonly dropped_frames: number;
+  readonly recorded_today_s: number;
+  readonly bytes_today: number;
+  readonly timezone: string;
+}
+
+interface RawSpan {
+  readonly start: string;
+  readonly end: string;
+}
+
+interface RawDay extends RawSpan {
+  readonly date: string;
+  readonly today: boolean;
+  readonly bytes: number;
+  readonly spans: readonly RawSpan[];
+}
+
+/** One local day of a camera; times are Unix ms. */
+export interface Day {
+  /** `2026-11-22`, also its name in URLs. */
+  readonly date: string;
+  readonly today: boolean;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly bytes: number;
+  readonly spans: readonly Span[];
+}
+
+/** The server answered with an error, or not at all (`status` 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const TIMEOUT_MS = 10_000;
+
+// The scripts are in <base>/assets/, so the page also works below a path of a reverse proxy.
+const base = new URL('../', import.meta.url);
+
+/** The absolute URL of a path of this server, given without its leading slash. */
+export function serverUrl(path: string): string {
+  return new URL(path, base).href;
+}
+
+/** The camera that this page's address names, or `null` on the list of all cameras. */
+export function cameraOfAddress(): string | null {
+  const path = location.pathname.startsWith(base.pathname) ? location.pathname.slice(base.pathname.length) : '';
+  const id = path.split('/')[0] ?? '';
+  return id === '' || id === 'index.html' ? null : id;
+}
+
+let serverAheadMs = 0;
+
+/** Now by the server's clock, within a second or so, Unix ms: the recordings follow it, not this computer's. */
+export function serverNowMs(): number {
+  return Date.now() + serverAheadMs;
+}
+
+/** Fetches a path of this server, with a time limit; every failure is an `ApiError`. */
+export async function request(path: string, signal?: AbortSignal): Promise<Response> {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = setTimeout(abort, TIMEOUT_MS);
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    const response = await fetch(serverUrl(path), { signal: controller.signal, cache: 'no-store' });
+    const date = Date.parse(response.headers.get('date') ?? '');
+    // The header has whole seconds: half a second is the best guess for the rest.
+    if (Number.isFinite(date)) serverAheadMs = date + 500 - Date.now();
+    if (!response.ok) throw new ApiError(response.status, await errorMessage(response));
+    return response;
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(0, 'The server does not answer.');
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+async function errorMessage(response: Response): Promise<string> {
+  try {
+    const body = (await response.json()) as { error?: { message?: string } };
+    return body.error?.message ?? `The server answered ${response.status}.`;
+  } catch {
+    return `The server answered ${response.status}.`;
+  }
+}
+
+export async function fetchCameras(signal?: AbortSignal): Promise<Camera[]> {
+  return (await (await request('api/cameras', signal)).json()) as Camera[];
+}
+
+export async function fetchCamera(id: string, signal?: AbortSignal): Promise<Camera> {
+  return (await (await request(`api/cameras/${encodeURIComponent(id)}`, signal)).json()) as Camera;
+}
+
+/** The kept days, oldest first. */
+export async function fetchDays(id: string, signal?: AbortSignal): Promise<Day[]> {
+  const response = await request(`api/cameras/${encodeURIComponent(id)}/days`, signal);
+  const days = (await response.json()) as RawDay[];
+  return days.map((day) => ({
+    date: day.date,
+    today: day.today,
+    bytes: day.bytes,
+    fromMs: Date.parse(day.start),
+    toMs: Date.parse(day.end),
+    spans: day.spans.map((span) => ({ startMs: Date.parse(span.start), endMs: Date.parse(span.end) })),
+  }));
+}

@@ -1,0 +1,72 @@
+// What the numbers and codes of the API mean, in words.
+
+import type { Camera, CameraState } from './api';
+
+interface StateWords {
+  /** One or two words for a badge. */
+  readonly label: string;
+  /** A sentence for a person who wonders what is going on. */
+  readonly sentence: string;
+}
+
+const STATES: Readonly<Record<CameraState, StateWords>> = {
+  live: { label: 'Live', sentence: 'The camera is recording.' },
+  connecting: { label: 'Connecting', sentence: 'Connecting to the camera…' },
+  stalled: { label: 'No picture', sentence: 'The camera is connected but sends no picture.' },
+  reconnecting: { label: 'Reconnecting', sentence: 'The camera does not answer. Trying again…' },
+  failed: { label: 'Failed', sentence: 'The camera cannot be used.' },
+};
+
+/** The words for a state; a state that a newer server invents is shown as it is. */
+export function stateWords(state: CameraState): StateWords {
+  return STATES[state] ?? { label: state, sentence: `The camera is ${state}.` };
+}
+
+/** `H.264` for `avc1.640028`, and so on; unknown codecs by their own name. */
+export function codecName(codec: string): string {
+  if (/^avc[13]/.test(codec)) return 'H.264';
+  if (/^(hvc1|hev1)/.test(codec)) return 'H.265';
+  if (/^av01/.test(codec)) return 'AV1';
+  if (/^mp4a/.test(codec)) return 'AAC';
+  if (/^opus$/i.test(codec)) return 'Opus';
+  return codec;
+}
+
+/** `4.0 Mbit/s`, `640 kbit/s` */
+export function bitRate(bps: number): string {
+  return bps >= 1e6 ? `${(bps / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bps / 1e3)} kbit/s`;
+}
+
+/** `1.2 GB`, `340 MB` */
+export function byteSize(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes >= 1e6) return `${Math.round(bytes / 1e6)} MB`;
+  return `${Math.round(bytes / 1e3)} kB`;
+}
+
+/** `1920 × 1080 · H.264 · 25 fps · 4.0 Mbit/s`; empty while the camera has said nothing about itself. */
+export function videoLine(camera: Camera): string {
+  const video = camera.video;
+  if (!video) return '';
+  const parts = [`${video.width} × ${video.height}`, codecName(video.codec)];
+  if (video.fps) parts.push(`${Number(video.fps.toFixed(1))} fps`);
+  if (video.bitrate_bps) parts.push(bitRate(video.bitrate_bps));
+  return parts.join(' · ');
+}
+
+/** `AAC, 48 kHz, stereo` */
+export function audioLine(camera: Camera): string {
+  const audio = camera.audio;
+  if (!audio) return 'No sound';
+  const channels = audio.channels === 1 ? 'mono' : audio.channels === 2 ? 'stereo' : `${audio.channels} channels`;
+  return `${codecName(audio.codec)}, ${Number((audio.sample_rate_hz / 1000).toFixed(1))} kHz, ${channels}`;
+}
+
+/** Why this browser cannot show a codec, and what helps. */
+export function cannotPlay(codec: string): string {
+  const name = codecName(codec);
+  if (name === 'H.265') {
+    return 'This browser cannot play H.265 (HEVC) video. Try Safari, or Chrome or Edge on a device that decodes H.265 in hardware, or let the camera send H.264.';
+  }
+  return `This browser cannot play ${name} video (${codec}).`;
+}
