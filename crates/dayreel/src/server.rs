@@ -1,0 +1,181 @@
+//! Wires configuration, archive, cameras and HTTP together, and takes them apart in order.
+
+use std::{
+    future::Future,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use dayreel_archive::{CameraArchive, Store};
+use dayreel_config::{Camera as CameraConfig, Settings};
+use dayreel_core::{Clock, SystemClock, TICKS_PER_SECOND};
+use dayreel_http::{App, CameraEntry};
+use dayreel_pipeline::{Camera, CameraSettings, CameraState, Timing};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often a camera that is waited for is asked.
+const LIVE_POLL: Duration = Duration::from_millis(20);
+
+/// How often it is looked for days that are too old.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The cameras have so long to complete their recordings; with the end of the HTTP server before it
+/// less than the five seconds promised.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// A server that listens and whose cameras run.
+pub(crate) struct Server {
+    listener: TcpListener,
+    app: App,
+    cameras: Vec<Arc<Camera>>,
+    retention: Vec<(Arc<CameraArchive>, u8)>,
+    /// The data directory is ours until the last camera has stopped.
+    _store: Store,
+}
+
+impl Server {
+    /// Opens the data directory, takes the address, and starts the cameras.
+    ///
+    /// Everything that can be refused is tried before the first camera starts.
+    pub(crate) fn start(settings: &Settings) -> Result<Self> {
+        dayreel_pipeline::init()?;
+        let server = &settings.server;
+        let store = Store::open(&server.data_dir).with_context(|| {
+            format!(
+                "cannot record into {}: make it writable for this user, or choose another with \
+                 `data_dir` or DAYREEL_DATA_DIR",
+                server.data_dir.display()
+            )
+        })?;
+        let listener = dayreel_http::bind(server.listen).with_context(|| {
+            format!(
+                "cannot listen on {}: stop what uses it, or choose another with `listen` or \
+                 DAYREEL_LISTEN",
+                server.listen
+            )
+        })?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut cameras = Vec::new();
+        let mut entries = Vec::new();
+        let mut retention = Vec::new();
+        for config in &settings.cameras {
+            let archive = store
+                .camera(config.id.clone(), config.timezone, Arc::clone(&clock))
+                .with_context(|| format!("cannot read the recordings of {}", config.id))?;
+            archive.expect_segments_of(ticks(config.segment));
+            let settings = camera_settings(config);
+            let camera = Camera::start(settings, &archive, Arc::clone(&clock))?;
+            let camera = Arc::new(camera);
+            retention.push((Arc::clone(&archive), config.days_to_keep));
+            entries.push(CameraEntry::new(archive, Arc::clone(&camera)));
+            cameras.push(camera);
+        }
+        Ok(Self {
+            listener,
+            app: App::new(entries, clock),
+            cameras,
+            retention,
+            _store: store,
+        })
+    }
+
+    /// Where it listens; with the real port if 0 was asked for.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        self.listener
+            .local_addr()
+            .context("cannot read the address")
+    }
+
+    /// Ready when every camera delivers.
+    pub(crate) fn all_live(&self) -> impl Future<Output = ()> + use<> {
+        let cameras = self.cameras.clone();
+        async move {
+            let mut tick = tokio::time::interval(LIVE_POLL);
+            while cameras
+                .iter()
+                .any(|camera| camera.status().state != CameraState::Live)
+            {
+                tick.tick().await;
+            }
+        }
+    }
+
+    /// Serves until `shutdown` is ready, then ends in this order: no more requests, then the
+    /// cameras, all at once, each of which closes its recordings.
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let expiring = tokio::spawn(expire_old_days(self.retention));
+        let served = dayreel_http::serve(self.app, self.listener, shutdown).await;
+        expiring.abort();
+        tracing::info!("closing the recordings");
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        self.cameras
+            .iter()
+            .for_each(|camera| camera.begin_shutdown());
+        let cameras = self.cameras;
+        let close = move || {
+            cameras
+                .iter()
+                .filter(|camera| !camera.shutdown(deadline))
+                .count()
+        };
+        match tokio::task::spawn_blocking(close)
+            .await
+            .context("closing the recordings failed")?
+        {
+            0 => tracing::info!("stopped"),
+            late => tracing::error!(cameras = late, "not all recordings could be closed in time"),
+        }
+        served.context("the HTTP server failed")
+    }
+}
+
+/// Deletes what is too old, now and again and again: the hour after midnight is soon enough.
+async fn expire_old_days(retention: Vec<(Arc<CameraArchive>, u8)>) {
+    let mut tick = tokio::time::interval(RETENTION_INTERVAL);
+    loop {
+        tick.tick().await;
+        for (archive, days_to_keep) in &retention {
+            let (owned, days_to_keep) = (Arc::clone(archive), *days_to_keep);
+            let camera = archive.id();
+            match tokio::task::spawn_blocking(move || owned.expire(days_to_keep)).await {
+                Ok(Ok(dates)) => dates.iter().for_each(|date| {
+                    tracing::info!(%camera, %date, days_to_keep, "deleted a day that is too old");
+                }),
+                Ok(Err(error)) => {
+                    tracing::error!(%camera, error = %anyhow::Error::new(error), "cannot delete")
+                }
+                Err(error) => tracing::error!(%camera, %error, "cannot delete"),
+            }
+        }
+    }
+}
+
+/// A setting of whole seconds as media time, 1/90000 s.
+fn ticks(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs() * TICKS_PER_SECOND).unwrap_or(u32::MAX)
+}
+
+fn camera_settings(config: &CameraConfig) -> CameraSettings {
+    CameraSettings {
+        id: config.id.clone(),
+        url: config.rtsp.clone(),
+        transport: config.transport,
+        audio: config.audio,
+        segment: config.segment,
+        timing: Timing::default(),
+    }
+}
+
+/// Ready when the process is asked to end: SIGTERM or SIGINT.
+pub(crate) fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
