@@ -1,0 +1,28 @@
+//! What a camera costs: CPU, memory, disk and the time of a frame, beside ffmpeg at the same work.
+//!
+//! `cargo build --release --workspace && cargo bench -p dayreel-tests --bench cost`
+//!
+//! Takes four minutes. The cameras are `testcam` processes that loop one clip (1080p25, H.264,
+//! 4 Mbit/s, a keyframe every 2 s) over TCP, so that making the picture costs next to nothing and
+//! is not counted. Rivals run at the same time on the same camera: both meet the same load, and the
+//! ratio stands even where the machine is busy. It refuses to print figures of a run in which a
+//! camera was not live or a frame was dropped.
+
+mod camera;
+mod ffmpeg;
+mod frames;
+mod many;
+mod one;
+mod table;
+mod usage;
+
+use anyhow::Result;
+
+fn main() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("dayreel-cost-").tempdir()?;
+    let clip = camera::make_clip(folder.path())?;
+    let one = one::measure(folder.path(), &clip)?;
+    one.print();
+    many::measure(&clip)?.print(one.dayreel.rss_bytes);
+    Ok(())
+}

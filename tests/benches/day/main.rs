@@ -1,0 +1,35 @@
+//! What whole days cost: `cargo bench -p dayreel-tests --bench day`.
+//!
+//! Prints tables; asserts nothing. A word as argument runs one part: `documents`, `start`,
+//! `traffic`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB, start-up with
+//! seven days < 1 s, as many bytes per second to 50 players as nginx sends.
+
+mod connection;
+mod documents;
+mod nginx;
+mod start;
+mod traffic;
+
+use anyhow::Result;
+
+/// Measures and prints.
+type Part = fn() -> Result<()>;
+
+fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let parts: [(&str, Part); 3] = [
+        ("documents", documents::run),
+        ("start", start::run),
+        ("traffic", traffic::run),
+    ];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            println!("\n## {name}\n");
+            part()?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! The rival: nginx with two workers and sendfile on the same folder.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use dayreel_tests::process::{stop_within, wait_until};
+use tempfile::TempDir;
+
+const START: Duration = Duration::from_secs(10);
+
+/// A running nginx; dropping it ends it.
+pub(crate) struct Nginx {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// Serves the files below `root`.
+    pub(crate) fn start(root: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("dayreel-nginx-")
+            .tempdir()?;
+        // nginx cannot choose a port itself: the one just given back is free for this moment.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let own = folder.path().display();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {own}/{name};"))
+            .join(" ");
+        let user = if rustix::process::geteuid().is_root() {
+            "user root;"
+        } else {
+            ""
+        };
+        let config = format!(
+            "worker_processes 2; daemon off; pid {own}/pid; error_log {own}/error.log; {user}\n\
+             events {{ worker_connections 256; }}\n\
+             http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n\
+             {temporary}\n\
+             server {{ listen {address}; root {}; }} }}\n",
+            root.display()
+        );
+        let path = folder.path().join("nginx.conf");
+        fs::write(&path, config)?;
+        let child = Command::new("nginx")
+            .arg("-c")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("nginx: apt-get install nginx-light")?;
+        let nginx = Self {
+            child,
+            address,
+            _folder: folder,
+        };
+        wait_until(START, || TcpStream::connect(address).ok()).context("nginx does not answer")?;
+        Ok(nginx)
+    }
+
+    /// The master and its workers.
+    pub(crate) fn pids(&self) -> Result<Vec<u32>> {
+        let master = self.child.id();
+        let children = format!("/proc/{master}/task/{master}/children");
+        let mut pids = vec![master];
+        for pid in fs::read_to_string(children)?.split_whitespace() {
+            pids.push(pid.parse()?);
+        }
+        Ok(pids)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // On SIGTERM the master ends its workers; if that fails there is nobody to tell.
+        if stop_within(&mut self.child, rustix::process::Signal::TERM, START).is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

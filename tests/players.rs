@@ -1,0 +1,230 @@
+//! Real players on a real day: hls.js, dash.js, Shaka Player and our own page in headless Chromium.
+//!
+//! The camera's pictures say which they are and when they were made, so that "it plays" means: the
+//! picture on the screen is the one the player says it shows. `DAYREEL_PLAYERS_OUT=folder` keeps
+//! the pictures and screenshots.
+
+use anyhow::{Context, Result};
+use dayreel_tests::make_day::{LOOP_S, Media};
+use dayreel_tests::players::scene::{CAMERA, FPS};
+use dayreel_tests::players::verdict::{
+    landings, none, numbering, pictures, progress, read, sideways, stalls,
+};
+use dayreel_tests::players::{Place, Player, Run, Scene, Step, Viewport};
+
+/// The players of others.
+const FOREIGN: [Player; 4] = [
+    Player::Hls,
+    Player::Dash,
+    Player::ShakaHls,
+    Player::ShakaDash,
+];
+/// How long the live edge is followed, in s.
+const WATCH_S: u32 = 30;
+/// How far back our page's bar is dragged, in s.
+const DRAGGED_BACK_S: f64 = 20.0;
+/// Bounds each player's run, in s.
+const DEADLINE_S: u32 = 180;
+
+#[test]
+fn players_follow_today_and_find_its_pictures() -> Result<()> {
+    let scene = Scene::start()?;
+    // Shaka's window of live HLS is as long as the playlist was when it came.
+    scene.wait_recorded(24)?;
+    let steps = vec![
+        Step::Start,
+        Step::Watch { seconds: WATCH_S },
+        Step::Seek { to: Place::Start },
+        Step::picture("start"),
+        Step::Seek {
+            to: Place::Fraction(0.5),
+        },
+        Step::picture("middle"),
+        Step::Seek { to: Place::Live },
+        Step::Watch { seconds: 3 },
+    ];
+    let runs = FOREIGN.map(|player| scene.run(player, steps.clone()));
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs.into())? {
+        problems.extend(run.complaints());
+        problems.extend(stalls(run));
+        problems.extend(progress(run, WATCH_S));
+        problems.extend(landings(run));
+        problems.extend(pictures(run, 2)?);
+        // Where Shaka's clock of live HLS may be off, it cannot tell how many pictures went by.
+        if run.name != "shaka-hls" {
+            problems.extend(numbering(run, FPS)?);
+        }
+    }
+    none(&problems)
+}
+
+#[test]
+fn players_cross_the_gap_of_a_restart() -> Result<()> {
+    let mut scene = Scene::start()?;
+    scene.wait_recorded(8)?;
+    scene.server.kill()?;
+    scene.server.restart()?;
+    scene.wait_recorded(20)?;
+    let spans = scene.spans()?;
+    assert_eq!(spans.len(), 2, "{spans:?}");
+    let steps = vec![
+        Step::Start,
+        Step::Seek {
+            to: Place::WallMs(spans[0].1 - 3000),
+        },
+        Step::picture("before"),
+        Step::PlayUntil {
+            wall_ms: spans[1].0 + 1000,
+            deadline_s: 30,
+        },
+        Step::picture("after"),
+    ];
+    let mut runs: Vec<_> = [Player::Hls, Player::ShakaHls, Player::ShakaDash]
+        .map(|player| scene.run(player, steps.clone()))
+        .into();
+    // dash.js by itself waits at a gap for as long as it lasted; our page takes it over.
+    runs.push(scene.page("hls", steps.clone()));
+    runs.push(scene.page("dash", steps));
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs)? {
+        problems.extend(run.complaints());
+        // Shaka, with all behind the gap in its buffer, may take what is before it for a gap too.
+        if !run.name.starts_with("shaka") {
+            problems.extend(landings(run));
+        }
+        problems.extend(pictures(run, 2)?);
+    }
+    none(&problems)
+}
+
+#[test]
+fn players_seek_in_a_whole_day() -> Result<()> {
+    let media = Media {
+        audio: true,
+        ..Media::default()
+    };
+    let scene = Scene::start_late_in_the_day(&media)?;
+    scene.wait_live()?;
+    let (from_ms, to_ms) = scene.spans()?[0];
+    let seek = |share: i64| Step::Seek {
+        to: Place::WallMs(from_ms + (to_ms - from_ms) * share / 100),
+    };
+    let steps = vec![
+        Step::Start,
+        // As nobody reaches for the bar before the picture has settled.
+        Step::Watch { seconds: 3 },
+        seek(75),
+        Step::picture("at-75"),
+        seek(2),
+        Step::picture("at-2"),
+        seek(50),
+        Step::picture("at-50"),
+    ];
+    let mut runs: Vec<_> = FOREIGN
+        .map(|player| scene.run(player, steps.clone()))
+        .into();
+    runs.push(scene.page("hls", steps.clone()));
+    runs.push(scene.page("dash", steps));
+    let loop_ms = f64::from(LOOP_S) * 1000.0;
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs)? {
+        problems.extend(run.complaints());
+        problems.extend(landings(run));
+        for picture in run.pictures() {
+            // The wall time in the pattern is the position in a loop of pictures.
+            let shown_ms = read(picture)?.wall_ms as f64;
+            let said_ms = picture.wall_ms.context("the player knows no wall time")?;
+            let late_ms = (shown_ms - said_ms).rem_euclid(loop_ms);
+            // Shaka dates HLS by the sound at times, whose first segment of the day may begin up to
+            // a segment before the picture's.
+            let slack_ms = match run.name.as_str() {
+                "shaka-hls" => f64::from(media.segment_s) * 1000.0,
+                _ => 1000.0 / f64::from(media.fps),
+            };
+            if late_ms.min(loop_ms - late_ms) > slack_ms {
+                problems.push(format!("{}: {shown_ms}, not {said_ms}", run.name));
+            }
+        }
+        if run.pictures().count() != 3 {
+            problems.push(format!("{}: pictures are missing", run.name));
+        }
+    }
+    none(&problems)
+}
+
+#[test]
+fn the_page_plays_and_fits_desks_and_phones() -> Result<()> {
+    let scene = Scene::start()?;
+    scene.wait_recorded(36)?;
+    let earliest_ms = scene.spans()?[0].0;
+    let look = vec![
+        Step::Start,
+        Step::Watch { seconds: 5 },
+        Step::picture("live"),
+        Step::screenshot("page"),
+        Step::Overflow,
+    ];
+    let use_it = vec![
+        Step::click(".bar .segmented button:last-child"),
+        // The bar now spans 10 min with the live picture in its middle.
+        Step::Drag {
+            selector: ".slider".to_owned(),
+            from: 0.5,
+            to: 0.5 - DRAGGED_BACK_S / 600.0,
+        },
+        Step::Watch { seconds: 2 },
+        Step::picture("dragged"),
+        Step::screenshot("page-dragged"),
+        Step::Seek {
+            to: Place::WallMs(earliest_ms),
+        },
+        Step::picture("earliest"),
+        Step::click(".live-button"),
+        Step::Watch { seconds: 3 },
+        Step::picture("live-again"),
+    ];
+    let all = [look.clone(), use_it].concat();
+    let mut phone = scene.page("hls", look);
+    phone.name = "phone".to_owned();
+    phone.viewport = Viewport::PHONE;
+    let list = |name: &str, viewport| {
+        let look = vec![
+            Step::find(&format!("a[href*='/{CAMERA}/']")),
+            Step::screenshot("page"),
+            Step::Overflow,
+        ];
+        let mut run = Run::new(Player::Page, scene.server.url("/"), look);
+        run.name = name.to_owned();
+        run.viewport = viewport;
+        run
+    };
+    let runs = vec![
+        scene.page("hls", all.clone()),
+        scene.page("dash", all),
+        phone,
+        list("list", Viewport::DESKTOP),
+        list("list-phone", Viewport::PHONE),
+    ];
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs)? {
+        let expected = match run.name.as_str() {
+            "page-hls" | "page-dash" => 4,
+            "phone" => 1,
+            _ => 0,
+        };
+        problems.extend(run.complaints());
+        problems.extend(sideways(run));
+        problems.extend(landings(run));
+        problems.extend(pictures(run, expected)?);
+        if let [live, dragged, ..] = &run.pictures().collect::<Vec<_>>()[..] {
+            let made_s = |picture| read(picture).map(|reading| reading.wall_ms as f64 / 1000.0);
+            let back_s = made_s(live)? - made_s(dragged)?;
+            // It played on for some seconds before and after the drag; a step of the bar is 0.7 s.
+            if !(0.0..=DRAGGED_BACK_S + 2.0).contains(&back_s) {
+                problems.push(format!("{}: dragged back by {back_s} s", run.name));
+            }
+        }
+    }
+    none(&problems)
+}

@@ -1,0 +1,45 @@
+// hls.js, with the settings it ships with.
+import { script } from "../script.js";
+
+/** More than the element's time, in whole microseconds, can be below what was asked for; less than a picture. */
+const ROUNDING_S = 0.001;
+
+export async function open(video, report) {
+  await script("/vendor/hls.js");
+  const hls = new Hls();
+  hls.on(Hls.Events.ERROR, (_event, data) => {
+    report({ fatal: data.fatal, code: data.details, message: String(data.error?.message ?? data.reason ?? "") });
+  });
+  const details = () => hls.latestLevelDetails;
+  // A fragment says which stretch of the video element's time it fills and when its first picture was taken.
+  const dated = () => details()?.fragments.filter((fragment) => fragment.programDateTime) ?? [];
+  return {
+    version: Hls.version,
+    load(url) {
+      hls.loadSource(url);
+      hls.attachMedia(video);
+    },
+    range() {
+      const known = details();
+      if (!known) return null;
+      // Sound may begin after the picture, be it by the rounding of times as large as the Unix time. Before
+      // the start of one of its playlists hls.js loads the live edge instead, and the picture never comes.
+      const starts = [known, hls.audioTracks[hls.audioTrack]?.details].map((track) => track?.fragmentStart ?? 0);
+      return { start_s: Math.max(...starts) + ROUNDING_S, end_s: known.edge };
+    },
+    wallOf(time_s) {
+      const fragment = dated().findLast(({ start }) => start <= time_s);
+      return fragment ? fragment.programDateTime + (time_s - fragment.start) * 1000 : null;
+    },
+    timeOf(wall_ms) {
+      const fragment = dated().findLast(({ programDateTime }) => programDateTime <= wall_ms);
+      return fragment ? fragment.start + (wall_ms - fragment.programDateTime) / 1000 : null;
+    },
+    seek(time_s) {
+      video.currentTime = time_s;
+    },
+    goLive() {
+      video.currentTime = hls.liveSyncPosition ?? details().edge;
+    },
+  };
+}

@@ -1,0 +1,176 @@
+// Watches one <video>: where it is, what it shows, and when it stood still without being asked to.
+
+/** How often the position is read. A freeze is known to this precision. */
+const TICK_MS = 100;
+
+export class Probe {
+  /** Errors the player reported through its own API. */
+  playerErrors = [];
+  /** Every stretch in which the element said `waiting`: `{from_ms, until_ms|null, time_s, seeking}`. */
+  waits = [];
+  /** What the player knows about its stream; null on a page whose player is not ours to ask. */
+  adapter = null;
+
+  #video;
+  #frame = null;
+  #progress = { time_s: 0, at_ms: performance.now() };
+  #longestFreeze_ms = 0;
+
+  constructor(video) {
+    this.#video = video;
+    video.addEventListener("waiting", () => {
+      this.waits.push({ from_ms: performance.now(), until_ms: null, time_s: video.currentTime, seeking: video.seeking });
+    });
+    for (const event of ["playing", "timeupdate", "pause"]) {
+      video.addEventListener(event, () => this.#endWait());
+    }
+    setInterval(() => this.#tick(), TICK_MS);
+    const presented = (_now, { mediaTime, presentedFrames }) => {
+      this.#frame = { media_time_s: mediaTime, presented: presentedFrames };
+      video.requestVideoFrameCallback(presented);
+    };
+    video.requestVideoFrameCallback(presented);
+  }
+
+  /** Position, buffer, live edge and picture now; times in s on the element's timeline, wall times in ms since 1970. */
+  sample() {
+    const video = this.#video;
+    const range = this.adapter?.range() ?? null;
+    const quality = video.getVideoPlaybackQuality();
+    return {
+      at_ms: Math.round(performance.timeOrigin + performance.now()),
+      time_s: video.currentTime,
+      wall_ms: this.adapter?.wallOf(video.currentTime) ?? null,
+      range,
+      edge_wall_ms: range ? (this.adapter.wallOf(range.end_s) ?? null) : null,
+      buffered: this.#buffered(),
+      paused: video.paused,
+      seeking: video.seeking,
+      ended: video.ended,
+      ready_state: video.readyState,
+      rate: video.playbackRate,
+      frame: this.#frame,
+      frames_total: quality.totalVideoFrames,
+      frames_dropped: quality.droppedVideoFrames,
+      width: video.videoWidth,
+      height: video.videoHeight,
+      error: video.error ? `${video.error.code} ${video.error.message}` : null,
+    };
+  }
+
+  /** Forgets the stalls so far: what follows is a new watch. */
+  resetStalls() {
+    this.waits = [];
+    this.#longestFreeze_ms = 0;
+    this.#progress = { time_s: this.#video.currentTime, at_ms: performance.now() };
+  }
+
+  /** Stalls since `resetStalls`, and the longest time the position did not move while it should have. */
+  stalls() {
+    this.#tick();
+    return {
+      waits: this.waits.map(({ from_ms, until_ms, time_s, seeking }) => ({
+        time_s,
+        seeking,
+        duration_ms: Math.round((until_ms ?? performance.now()) - from_ms),
+      })),
+      longest_freeze_ms: Math.round(this.#longestFreeze_ms),
+    };
+  }
+
+  /** Resolves when the element has played `advance_s` of media from here on. */
+  async plays(advance_s) {
+    const from_s = this.#video.currentTime;
+    await this.until(() => !this.#video.seeking && this.#video.currentTime >= from_s + advance_s);
+  }
+
+  /**
+   * Runs `move`, which seeks; resolves when the element has sought and a picture from there is on the screen, to
+   * the sample of the moment it arrived, before it played on.
+   */
+  async seeks(move) {
+    const before = this.#frame?.presented ?? 0;
+    const sought = new Promise((resolve) => {
+      this.#video.addEventListener("seeked", () => resolve(this.sample()), { once: true });
+    });
+    move();
+    const arrived = await sought;
+    await this.until(() => !this.#video.seeking && (this.#frame?.presented ?? 0) > before);
+    return arrived;
+  }
+
+  /** Stops on a picture and hands it out: its media time, wall time and luma (one byte a pixel, base64). */
+  async picture() {
+    const video = this.#video;
+    const wasPaused = video.paused;
+    video.pause();
+    // The compositor may still owe the last picture: it is through when two of its turns brought none.
+    for (let last = null, quiet = 0; quiet < 2; ) {
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      quiet = this.#frame?.presented === last ? quiet + 1 : 0;
+      last = this.#frame?.presented;
+    }
+    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(video, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const luma = new Uint8Array(canvas.width * canvas.height);
+    for (let i = 0; i < luma.length; i++) {
+      // ITU-R BT.709 §3.2, in 1/256.
+      luma[i] = (54 * data[4 * i] + 183 * data[4 * i + 1] + 19 * data[4 * i + 2]) >> 8;
+    }
+    const media_time_s = this.#frame?.media_time_s ?? null;
+    const found = {
+      width: canvas.width,
+      height: canvas.height,
+      time_s: video.currentTime,
+      media_time_s,
+      wall_ms: media_time_s == null ? null : (this.adapter?.wallOf(media_time_s) ?? null),
+      luma: await base64(luma),
+    };
+    return { found, resume: !wasPaused };
+  }
+
+  /** Goes on after `picture`. */
+  async resume() {
+    await this.#video.play();
+  }
+
+  #buffered() {
+    const { buffered } = this.#video;
+    return Array.from(buffered, (_, i) => [buffered.start(i), buffered.end(i)]);
+  }
+
+  #tick() {
+    const video = this.#video;
+    const now_ms = performance.now();
+    if (video.currentTime !== this.#progress.time_s || video.paused || video.ended) {
+      this.#progress = { time_s: video.currentTime, at_ms: now_ms };
+    }
+    this.#longestFreeze_ms = Math.max(this.#longestFreeze_ms, now_ms - this.#progress.at_ms);
+  }
+
+  #endWait() {
+    const last = this.waits.at(-1);
+    if (last && last.until_ms == null && !this.#video.seeking && this.#video.readyState >= 3) {
+      last.until_ms = performance.now();
+    }
+  }
+
+  /** Resolves when `condition` holds. Deadlines are the caller's: it closes the page. */
+  until(condition) {
+    return new Promise((resolve) => {
+      const look = () => (condition() ? resolve() : setTimeout(look, TICK_MS / 4));
+      look();
+    });
+  }
+}
+
+async function base64(bytes) {
+  const url = await new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.readAsDataURL(new Blob([bytes]));
+  });
+  return url.slice(url.indexOf(",") + 1);
+}

@@ -1,0 +1,158 @@
+// The steps of a run. Each takes the run's page and what the plan says, and resolves to what it saw.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+const SAMPLE_MS = 1000;
+
+/** Loads the stream and plays: done when half a second of it has passed. */
+async function start({ page, run }) {
+  const began = Date.now();
+  if (run.player !== "page") {
+    await page.evaluate((url) => {
+      const video = document.querySelector("video");
+      window.probe.adapter.load(url);
+      video.autoplay = true;
+    }, run.url);
+  }
+  await page.waitForFunction(() => window.probe);
+  await page.evaluate(() => window.probe.plays(0.5));
+  return { took_ms: Date.now() - began, sample: await sample(page) };
+}
+
+/** Looks on for `seconds` and reports stalls, progress of the picture and of the live edge. */
+async function watch({ page, sleep }, { seconds }) {
+  await page.evaluate(() => window.probe.resetStalls());
+  const samples = [await sample(page)];
+  const until = Date.now() + seconds * 1000;
+  while (Date.now() < until) {
+    await sleep(Math.min(SAMPLE_MS, until - Date.now()));
+    samples.push(await sample(page));
+  }
+  const [first, last] = [samples[0], samples.at(-1)];
+  return {
+    elapsed_s: (last.at_ms - first.at_ms) / 1000,
+    progress_s: last.time_s - first.time_s,
+    edge_progress_s: first.range && last.range ? last.range.end_s - first.range.end_s : null,
+    ...(await page.evaluate(() => window.probe.stalls())),
+    samples,
+  };
+}
+
+/** Goes to `to`: "start", "live", {fraction} of what can be rewound, or {wall_ms}; Dayreel's page knows the last. */
+async function seek({ page }, { to }) {
+  const began = Date.now();
+  const found = await page.evaluate(async (to) => {
+    const { probe } = window;
+    const { adapter } = probe;
+    if (to === "live") {
+      const sample = await probe.seeks(() => adapter.goLive());
+      return { asked: { time_s: null, wall_ms: null }, sample };
+    }
+    if (adapter.seekToWall) {
+      await probe.seeks(() => adapter.seekToWall(to.wall_ms));
+      // The page seeks on its own too, to keep up with the live edge: another seek than ours may have ended.
+      await probe.until(() => Math.abs(probe.sample().wall_ms - to.wall_ms) < 1000);
+      return { asked: { time_s: null, wall_ms: to.wall_ms }, sample: probe.sample() };
+    }
+    const { start_s, end_s } = adapter.range();
+    const place =
+      to === "start" ? start_s
+      : to.fraction != null ? start_s + to.fraction * (end_s - start_s)
+      : adapter.timeOf(to.wall_ms);
+    const time_s = Math.min(Math.max(place, start_s), end_s);
+    const sample = await probe.seeks(() => adapter.seek(time_s));
+    if (to.wall_ms == null) {
+      return { asked: { time_s, wall_ms: adapter.wallOf(time_s) }, sample };
+    }
+    // Known better from there, if there was a gap between.
+    const better_s = adapter.timeOf(to.wall_ms);
+    const asked = { time_s: better_s, wall_ms: to.wall_ms };
+    if (Math.abs(better_s - time_s) < 1) {
+      return { asked, sample };
+    }
+    return { asked, sample: await probe.seeks(() => adapter.seek(better_s)) };
+  }, to);
+  return { took_ms: Date.now() - began, ...found };
+}
+
+/** Plays on until the picture of wall time `wall_ms` has come, whatever lies between. */
+async function playUntil({ page }, { wall_ms }) {
+  const began = Date.now();
+  await page.evaluate(() => window.probe.resetStalls());
+  await page.evaluate(async (wall_ms) => {
+    const { probe } = window;
+    while ((probe.adapter.wallOf(document.querySelector("video").currentTime) ?? 0) < wall_ms) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await probe.plays(0.2);
+  }, wall_ms);
+  return {
+    took_ms: Date.now() - began,
+    ...(await page.evaluate(() => window.probe.stalls())),
+    sample: await sample(page),
+  };
+}
+
+/** Stops, writes the picture as luma (`NAME.gray`, one byte a pixel) and as seen (`NAME.png`), and plays on. */
+async function picture({ page, path }, { name = "picture" }) {
+  const { found, resume } = await page.evaluate(() => window.probe.picture());
+  const { luma, ...rest } = found;
+  const files = { gray: path(`${name}.gray`), png: path(`${name}.png`) };
+  await writeFile(files.gray, Buffer.from(luma, "base64"));
+  await page.locator("video").first().screenshot({ path: files.png });
+  if (resume) {
+    await page.evaluate(() => window.probe.resume());
+  }
+  return { ...rest, ...files };
+}
+
+/** The page as a person sees it. */
+async function screenshot({ page, path }, { name = "page", full_page = false }) {
+  const png = path(`${name}.png`);
+  await page.screenshot({ path: png, fullPage: full_page });
+  return { png };
+}
+
+/** Presses what `selector` finds. */
+async function click({ page }, { selector }) {
+  await page.locator(selector).first().click();
+  return {};
+}
+
+/** Presses the pointer at `from`, drags to `to` and lets go: fractions of the width of what `selector` finds. */
+async function drag({ page }, { selector, from, to }) {
+  const box = await page.locator(selector).first().boundingBox();
+  const at = (fraction) => [box.x + fraction * box.width, box.y + box.height / 2];
+  await page.mouse.move(...at(from));
+  await page.mouse.down();
+  await page.mouse.move(...at((from + to) / 2));
+  await page.mouse.move(...at(to));
+  await page.mouse.up();
+  return {};
+}
+
+/** Waits until `selector` finds something that is on the page, and hands out its text and attributes. */
+async function find({ page }, { selector }) {
+  const element = page.locator(selector).first();
+  await element.waitFor();
+  return element.evaluate((node) => ({
+    text: node.textContent.trim(),
+    attributes: Object.fromEntries(Array.from(node.attributes, ({ name, value }) => [name, value])),
+  }));
+}
+
+/** How wide the page is against its window: more than 1 scrolls sideways. */
+async function overflow({ page }) {
+  return page.evaluate(() => ({ ratio: document.documentElement.scrollWidth / window.innerWidth }));
+}
+
+function sample(page) {
+  return page.evaluate(() => window.probe.sample());
+}
+
+export const STEPS = { start, watch, seek, play_until: playUntil, picture, screenshot, click, drag, find, overflow };
+
+/** Where a run's files go. */
+export function pathIn(out, run) {
+  return (name) => join(out, `${run.name}-${name}`);
+}

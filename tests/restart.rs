@@ -1,0 +1,187 @@
+//! A server that is killed or stopped while it records, and started again: the day goes on.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use chrono::Utc;
+use dayreel_testcam::{AudioCodec, Format, Gop, PictureSettings, Track, VideoCodec};
+use dayreel_tests::{
+    foreign::{Input, Limit, Stream, packets},
+    process::{latest_day, wait_until},
+    rules::hls,
+    stage::{CAMERA, Day, Rendition, Stage, match_sent},
+};
+
+/// The picture's normal form.
+const FORMAT: Format = Format::LengthPrefixed(VideoCodec::H264);
+/// What a kill may cost, µs: the open chunk, and what was on its way.
+const MAX_LOSS_US: i64 = 1_000_000;
+
+fn recorded() -> Result<Stage> {
+    let stage = Stage::start(
+        PictureSettings {
+            width: 320,
+            height: 180,
+            gop: Gop::Seconds(1.0),
+            bitrate_kbps: 400,
+            audio: Some(AudioCodec::Aac),
+            ..PictureSettings::default()
+        },
+        1,
+    )?;
+    stage.wait_for_segments("video", 4)?;
+    stage.wait_for_segments("audio", 4)?;
+    Ok(stage)
+}
+
+/// Fetches today, and checks it and the index on disk.
+fn checked_day(stage: &Stage) -> Result<Day> {
+    let day = Day::fetch(&stage.server.client(), CAMERA, "today")?;
+    day.check(true)?.assert_none("today");
+    let folder = latest_day(&stage.server.days_dir(CAMERA)).context("no day is recorded")?;
+    for track in ["video", "audio"] {
+        let (_, findings) = hls::index::check_file(&folder.join(format!("{track}.m3u8")))?;
+        findings.assert_none(&format!("the {track} index"));
+    }
+    Ok(day)
+}
+
+/// Starts the server again when what is missed is longer than what counts as a gap: 0.1 s. The
+/// camera's next keyframe may come sooner.
+fn restart_after_a_gap(stage: &mut Stage) -> Result<()> {
+    let earliest = Instant::now() + Duration::from_millis(500);
+    wait_until(Duration::from_secs(5), || {
+        (Instant::now() >= earliest).then_some(())
+    })
+    .context("the clock stands still")?;
+    stage.server.restart()?;
+    Ok(())
+}
+
+/// Waits until the restarted server has recorded again, and returns the day: everything listed
+/// before is still there, then one discontinuity, then the new span.
+fn day_goes_on(stage: &Stage, before: &Day) -> Result<(Day, usize)> {
+    // Recovery may have added the segment that was open.
+    let listed = before.video.media.segments.len();
+    stage.wait_for_segments("video", listed + 4)?;
+    stage.wait_for_segments("audio", listed + 4)?;
+    let after = checked_day(stage)?;
+    hls::reload::check(&before.video.media, &after.video.media).assert_none("the video's reload");
+    let sound = |day: &Day| day.audio.clone().context("the camera has sound");
+    let (old, new) = (sound(before)?, sound(&after)?);
+    hls::reload::check(&old.media, &new.media).assert_none("the audio's reload");
+    for rendition in [&after.video, &new] {
+        ensure!(
+            breaks(rendition).len() == 1,
+            "discontinuities at {:?}",
+            breaks(rendition)
+        );
+    }
+    let break_at = breaks(&after.video)[0];
+    let kept = after.video.read_segments().0;
+    let kept = kept[..break_at]
+        .iter()
+        .map(|segment| segment.samples.len())
+        .sum();
+    Ok((after, kept))
+}
+
+/// Segments that stand after a discontinuity.
+fn breaks(rendition: &Rendition) -> Vec<usize> {
+    let segments = rendition.media.segments.iter().enumerate();
+    segments
+        .filter(|(_, segment)| segment.discontinuity)
+        .map(|(at, _)| at)
+        .collect()
+}
+
+/// The access units of both spans are what the camera sent; returns when the last one before the
+/// break was sent, in µs since the Unix epoch.
+fn last_before_break(stage: &Stage, day: &Day, kept: usize) -> Result<i64> {
+    let sent = stage.camera.sent(Track::Video)?;
+    let received = day.video.packets();
+    let (first, second) = received.split_at(kept);
+    let found = match_sent(&sent, first, FORMAT, 1).context("before the break")?;
+    ensure!(found.before == 0, "{found:?}");
+    let found = match_sent(&sent[kept..], second, FORMAT, 1).context("after the break")?;
+    eprintln!("after the break: {found:?}");
+    Ok(sent[kept - 1].sent_us)
+}
+
+#[test]
+fn a_kill_costs_less_than_a_second() -> Result<()> {
+    let mut stage = recorded()?;
+    let before = checked_day(&stage)?;
+    let killed_us = Utc::now().timestamp_micros();
+    stage.server.kill()?;
+    restart_after_a_gap(&mut stage)?;
+    let (after, kept) = day_goes_on(&stage, &before)?;
+    let loss_us = killed_us - last_before_break(&stage, &after, kept)?;
+    eprintln!("lost by the kill: {} ms", loss_us / 1000);
+    ensure!(loss_us < MAX_LOSS_US, "{loss_us} µs lost");
+    Ok(())
+}
+
+/// The same codec configuration is the same init segment: players keep their decoders.
+#[test]
+fn the_same_camera_keeps_its_init_segments() -> Result<()> {
+    let mut stage = recorded()?;
+    let before = checked_day(&stage)?;
+    stage.server.kill()?;
+    restart_after_a_gap(&mut stage)?;
+    let (after, _) = day_goes_on(&stage, &before)?;
+    for rendition in [Some(&after.video), after.audio.as_ref()] {
+        let inits = &rendition.context("the camera has sound")?.inits;
+        ensure!(inits.len() == 1, "{:?}", inits.keys());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stop_writes_everything_and_ends_with_0() -> Result<()> {
+    let mut stage = recorded()?;
+    let before = checked_day(&stage)?;
+    let stopped_us = Utc::now().timestamp_micros();
+    let status = stage.server.stop()?;
+    ensure!(status.code() == Some(0), "{status}");
+    restart_after_a_gap(&mut stage)?;
+    let (after, kept) = day_goes_on(&stage, &before)?;
+    let loss_us = stopped_us - last_before_break(&stage, &after, kept)?;
+    eprintln!("lost by the stop: {} ms", loss_us / 1000);
+    ensure!(loss_us < MAX_LOSS_US, "{loss_us} µs lost");
+    Ok(())
+}
+
+/// ffmpeg plays the playlist of such a day over the gap: every access unit of both spans.
+#[test]
+fn a_foreign_reader_crosses_the_gap() -> Result<()> {
+    let mut stage = recorded()?;
+    let before = checked_day(&stage)?;
+    stage.server.kill()?;
+    restart_after_a_gap(&mut stage)?;
+    let (after, _) = day_goes_on(&stage, &before)?;
+    let due = after.video.packets();
+    let playlist = stage
+        .server
+        .url(&format!("/{CAMERA}/stream/today/playlist.m3u8"));
+    let limit = Limit {
+        packets: Some(due.len()),
+        deadline: Duration::from_secs(60),
+    };
+    let received = packets(Input::Hls(&playlist), Stream::Video, limit)?.packets;
+    ensure!(
+        received.len() == due.len(),
+        "{} of {}",
+        received.len(),
+        due.len()
+    );
+    for (index, (received, due)) in received.iter().zip(&due).enumerate() {
+        ensure!(received.data == due.data, "access unit {index} differs");
+        ensure!(
+            received.dts_90k == due.dts_90k,
+            "access unit {index}: {}",
+            received.dts_90k
+        );
+    }
+    Ok(())
+}

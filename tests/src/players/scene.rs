@@ -1,0 +1,205 @@
+//! A camera with sound, a server that records it, a folder for what the players saw.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Timelike, Utc};
+use dayreel_core::Day;
+use dayreel_testcam::{AudioCodec, Camera, PictureSettings, Settings, Source};
+use tempfile::TempDir;
+
+use super::{Plan, Player, Run, RunReport, Step, play};
+use crate::make_day::{Media, Period, make, zone_late_in_the_day};
+use crate::process::{Server, Setup, wait_until};
+
+/// Id of the camera.
+pub const CAMERA: &str = "front";
+/// Pictures a second of it.
+pub const FPS: u32 = 25;
+/// Keeps what the players saw in a folder of this variable, for people to look at.
+const KEEP: &str = "DAYREEL_PLAYERS_OUT";
+
+/// One camera, one server, some players.
+#[derive(Debug)]
+pub struct Scene {
+    /// Goes first when a scene is dropped: a camera that ends would be an error to it.
+    pub server: Server,
+    /// What it watches.
+    pub camera: Camera,
+    out: TempDir,
+    /// Dropped last.
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Scenes take turns: several browsers at once would leave none the time to decode.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    // A scene that failed leaves nothing behind that the next could trip over.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Scene {
+    /// Starts a camera of 720p with AAC and a server that records it as it does by default.
+    ///
+    /// # Errors
+    /// Either does not start.
+    pub fn start() -> Result<Self> {
+        let turn = turn();
+        let camera = Self::camera()?;
+        let server = Server::start(Self::setup(&camera, &zone_at_noon()))?;
+        Self::of(server, camera, turn)
+    }
+
+    /// The same, with yesterday and today up to now recorded already, as `media`.
+    ///
+    /// # Errors
+    /// Either does not start, or the days cannot be made.
+    pub fn start_late_in_the_day(media: &Media) -> Result<Self> {
+        let turn = turn();
+        let mut camera = Self::camera()?;
+        // Nothing may be recorded before the days are made.
+        camera.stop()?;
+        let now = Utc::now();
+        let zone = zone_late_in_the_day(now);
+        let mut server = Server::start(Self::setup(&camera, zone.name()))?;
+        server.stop()?;
+        let period = Period {
+            from: Day::containing(now, zone).before(1).start(),
+            to: Utc::now(),
+        };
+        let id = CAMERA.parse()?;
+        make(&server.data_dir(), &[id], zone, period, media)?;
+        camera.restart()?;
+        server.restart()?;
+        Self::of(server, camera, turn)
+    }
+
+    fn camera() -> Result<Camera> {
+        Camera::start(Settings {
+            source: Source::Picture(PictureSettings {
+                fps: FPS,
+                audio: Some(AudioCodec::Aac),
+                ..PictureSettings::default()
+            }),
+            ..Settings::default()
+        })
+    }
+
+    fn setup(camera: &Camera, zone: &str) -> Setup {
+        let mut setup = Setup::with_cameras([(CAMERA, camera.url().as_str())]);
+        setup.server = format!("timezone = \"{zone}\"\n");
+        setup
+    }
+
+    fn of(server: Server, camera: Camera, turn: MutexGuard<'static, ()>) -> Result<Self> {
+        Ok(Self {
+            server,
+            camera,
+            out: tempfile::Builder::new()
+                .prefix("dayreel-players-")
+                .tempdir()?,
+            _turn: turn,
+        })
+    }
+
+    /// Waits until so many seconds of today are recorded.
+    ///
+    /// # Errors
+    /// That takes half a minute longer than it should.
+    pub fn wait_recorded(&self, seconds: u32) -> Result<()> {
+        let client = self.server.client();
+        let path = format!("/api/cameras/{CAMERA}");
+        let enough = || {
+            let recorded_s = client.get_json(&path).ok()?["recorded_today_s"].as_f64()?;
+            (recorded_s >= f64::from(seconds)).then_some(())
+        };
+        let deadline = Duration::from_secs(u64::from(seconds) + 30);
+        wait_until(deadline, enough).with_context(|| {
+            let log = self.server.log().tail(40);
+            format!("{seconds} s are not recorded within {deadline:?}:\n{log}")
+        })
+    }
+
+    /// Waits until the camera is live and its first segments are listed.
+    ///
+    /// # Errors
+    /// They are not within half a minute.
+    pub fn wait_live(&self) -> Result<()> {
+        let spans = || self.spans().ok().filter(|spans| spans.len() > 1);
+        let listed = || spans().filter(|spans| spans[1].1 - spans[1].0 >= 12_000);
+        wait_until(Duration::from_secs(60), listed)
+            .with_context(|| format!("not live:\n{}", self.server.log().tail(40)))?;
+        Ok(())
+    }
+
+    /// Recorded spans of today, wall times in ms.
+    ///
+    /// # Errors
+    /// The server does not say them.
+    pub fn spans(&self) -> Result<Vec<(i64, i64)>> {
+        let client = self.server.client();
+        let days = client.get_json(&format!("/api/cameras/{CAMERA}/days"))?;
+        // Oldest first.
+        let today = days.as_array().and_then(|days| days.last());
+        let spans = today.context("no days")?["spans"]
+            .as_array()
+            .context("no spans")?;
+        let at = |span: &serde_json::Value, end: &str| -> Result<i64> {
+            let text = span[end].as_str().with_context(|| span.to_string())?;
+            Ok(DateTime::parse_from_rfc3339(text)?.timestamp_millis())
+        };
+        let both = |span| Ok((at(span, "start")?, at(span, "end")?));
+        spans.iter().map(both).collect()
+    }
+
+    /// A run of `player` on today.
+    pub fn run(&self, player: Player, steps: Vec<Step>) -> Run {
+        self.run_on("today", player, steps)
+    }
+
+    /// A run of `player` on a day as the URLs name it.
+    pub fn run_on(&self, day: &str, player: Player, steps: Vec<Step>) -> Run {
+        let url = self.server.url(&player.path(CAMERA, day));
+        Run::new(player, url, steps)
+    }
+
+    /// A run of our page of the camera, which is to use `engine` (`hls`, `dash`).
+    pub fn page(&self, engine: &str, steps: Vec<Step>) -> Run {
+        let mut run = self.run(Player::Page, steps);
+        run.name = format!("page-{engine}");
+        run.url = format!("{}?player={engine}", run.url);
+        run
+    }
+
+    /// Plays all `runs` at the same time, each within `deadline_s`.
+    ///
+    /// # Errors
+    /// As [`play`].
+    pub fn play(&self, deadline_s: u32, runs: Vec<Run>) -> Result<Vec<RunReport>> {
+        // libtest names its threads after the tests.
+        let test = std::thread::current()
+            .name()
+            .unwrap_or("players")
+            .to_owned();
+        let kept = std::env::var_os(KEEP).map(|folder| PathBuf::from(folder).join(test));
+        let plan = Plan {
+            out: kept.unwrap_or_else(|| self.out.path().to_owned()),
+            deadline_s,
+            runs,
+        };
+        Ok(play(&plan)?.runs)
+    }
+}
+
+/// A zone in which it is about noon, so that no test runs into midnight.
+fn zone_at_noon() -> String {
+    // The sign is POSIX's: Etc/GMT-3 is three hours ahead of UTC.
+    let behind = i64::from(Utc::now().hour()) - 12;
+    match behind {
+        0 => "Etc/UTC".to_owned(),
+        _ => format!("Etc/GMT{behind:+}"),
+    }
+}

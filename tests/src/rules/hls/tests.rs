@@ -1,0 +1,382 @@
+//! Good playlists, written by hand and by ffmpeg, pass; each rule has an example that breaks it.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use super::{
+    media::{Expected, check},
+    multivariant::BitRates,
+    reader::{decimal_ns, read},
+    *,
+};
+use crate::rules::{Findings, assert_each_is_caught};
+
+/// Start of the first segment: 2026-11-22T17:00:00Z.
+const START_S: u64 = 1_795_366_800;
+
+/// Today with `segments` segments of 4 s.
+fn today(segments: u64) -> String {
+    let mut text = String::from(
+        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:4\n\
+         #EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL=24.0,HOLD-BACK=12.0\n#EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MAP:URI=\"../v-0123456789abcdef.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-22T17:00:00.000Z\n",
+    );
+    for segment in 0..segments {
+        text += &format!("#EXTINF:4.00000,\n{}\n", name(segment));
+    }
+    text
+}
+
+fn name(segment: u64) -> String {
+    format!("../v-{}.m4s", (START_S + 4 * segment) * 90_000)
+}
+
+/// `today(20)` as a delta update for a client of the day that has `skipped` of them.
+fn delta(skipped: u64) -> String {
+    let full = today(20);
+    let (header, _) = full.split_once("#EXT-X-MAP").unwrap();
+    let (_, rest) = full
+        .split_once(&format!("{}\n", name(skipped - 1)))
+        .unwrap();
+    format!("{header}#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n{rest}")
+}
+
+const MULTIVARIANT: &str = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Sound\",DEFAULT=YES,URI=\"audio.m3u8\"\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=1100000,AVERAGE-BANDWIDTH=900000,\
+    CODECS=\"avc1.640028,mp4a.40.2\",RESOLUTION=1920x1080,FRAME-RATE=25.000,AUDIO=\"audio\"\n\
+    video.m3u8\n";
+
+fn rates() -> HashMap<String, BitRates> {
+    let rates = |peak_bps, average_bps| BitRates {
+        peak_bps,
+        average_bps,
+    };
+    HashMap::from([
+        ("video.m3u8".to_owned(), rates(1_000_000, 800_000)),
+        ("audio.m3u8".to_owned(), rates(100_000, 100_000)),
+    ])
+}
+
+const INDEX: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:10\n\
+    #EXT-X-INDEPENDENT-SEGMENTS\n\
+    #EXT-X-MAP:URI=\"video-17.mp4\",BYTERANGE=\"100@0\"\n\
+    #EXT-X-PROGRAM-DATE-TIME:2026-11-22T17:59:56.000Z\n#EXTINF:4.0,\n#EXT-X-BYTERANGE:400@100\n\
+    video-17.mp4\n\
+    #EXT-X-MAP:URI=\"video-18.mp4\",BYTERANGE=\"100@0\"\n\
+    #EXT-X-PROGRAM-DATE-TIME:2026-11-22T18:00:00.000Z\n#EXTINF:4.0,\n#EXT-X-BYTERANGE:400@100\n\
+    video-18.mp4\n#EXTINF:4.0,\n#EXT-X-BYTERANGE:300@500\nvideo-18.mp4\n";
+
+/// A folder with the files of [`INDEX`].
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, bytes) in [("video-17.mp4", 500), ("video-18.mp4", 800)] {
+        fs::write(folder.path().join(file), vec![7; bytes]).unwrap();
+    }
+    folder
+}
+
+fn index(text: &str, folder: &Path) -> Findings {
+    super::index::check(text, folder).1
+}
+
+fn live(text: &str) -> Findings {
+    check(text, Expected::TODAY).1
+}
+
+fn reload(old: &str, new: &str) -> Findings {
+    super::reload::check(&read(old).0, &read(new).0)
+}
+
+fn multivariant(text: &str) -> Findings {
+    super::multivariant::check(text, &rates()).1
+}
+
+#[test]
+fn good_playlists_pass() {
+    live(&today(20)).assert_none("today");
+    let finished = today(20).replace("CAN-SKIP-UNTIL=24.0,", "") + "#EXT-X-ENDLIST\n";
+    check(&finished, Expected::FINISHED)
+        .1
+        .assert_none("a finished day");
+    reload(&today(20), &today(23)).assert_none("a reload");
+    super::delta::check(&today(18), &delta(14), &today(20)).assert_none("a delta update");
+    super::delta::check(&today(18), &today(20), &today(20)).assert_none("a full answer");
+    let dated = "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T17:00:56.000Z\n#EXTINF";
+    let dated = delta(14).replacen("#EXTINF", dated, 1);
+    super::delta::check(&today(18), &dated, &today(20)).assert_none("a dated delta update");
+    multivariant(MULTIVARIANT).assert_none("a multivariant playlist");
+    index(INDEX, folder().path()).assert_none("an index");
+}
+
+#[test]
+fn a_hole_is_a_discontinuity_with_a_date() {
+    let later: String = (900..910)
+        .map(|segment| format!("#EXTINF:4.00000,\n{}\n", name(segment)))
+        .collect();
+    let date = "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T18:00:00.000Z";
+    let good = format!("{}#EXT-X-DISCONTINUITY\n{date}\n{later}", today(10));
+    live(&good).assert_none("a day with a hole");
+}
+
+#[test]
+fn each_broken_playlist_is_caught() {
+    let good = today(20);
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from:?} is not in the example");
+        good.replacen(from, to, 1)
+    };
+    let listed = |from: &str, to: &str| multivariant(&MULTIVARIANT.replacen(from, to, 1));
+    let folder = folder();
+    let indexed = |from: &str, to: &str| index(&INDEX.replacen(from, to, 1), folder.path());
+    let without_first = good
+        .replacen(&format!("#EXTINF:4.00000,\n{}\n", name(0)), "", 1)
+        .replacen("SEQUENCE:0", "SEQUENCE:1", 1)
+        .replace("17:00:00.000Z", "17:00:04.000Z");
+    let with_break = good.replacen("#EXTINF", "#EXT-X-DISCONTINUITY\n#EXTINF", 1);
+    let event =
+        |text: &str| text.replacen("#EXT-X-MAP", "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-MAP", 1);
+    let updated = |old: &str, delta: &str| super::delta::check(old, delta, &good);
+    let other_map = format!(
+        "#EXT-X-MAP:URI=\"../v-fedcba9876543210.mp4\"\n#EXTINF:4.00000,\n{}",
+        name(1)
+    );
+    let second = format!("#EXTINF:4.00000,\n{}", name(1));
+
+    let examples = [
+        (SYNTAX, live(&with("#EXTM3U\n", ""))),
+        (SYNTAX, live(&with("#EXTINF:4.00000,", "#EXTINF:4.00000"))),
+        (SYNTAX, live(&with("#EXTINF:4.00000,", "#EXTINF:-4,"))),
+        (
+            SYNTAX,
+            live(&with("VERSION:9\n", "VERSION:9\n#EXT-X-VERSION:9\n")),
+        ),
+        (
+            SYNTAX,
+            live(&with(
+                "MAP:URI=\"../v-0123456789abcdef.mp4\"",
+                "MAP:URI=../x.mp4",
+            )),
+        ),
+        (SYNTAX, live(&with("T17:00:00.000Z", " 17:00"))),
+        (SYNTAX, live(&format!("{good}#EXTINF:4.00000,\n"))),
+        (SYNTAX, live(good.trim_end())),
+        (
+            SYNTAX,
+            live(&with("#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-MEDIA-SEQUENCE:+0")),
+        ),
+        (
+            SECOND_PARSER,
+            super::media::second_parser(&good, &read(&today(19)).0),
+        ),
+        (
+            SECOND_PARSER,
+            super::media::second_parser(&with("4.00000", "3.9"), &read(&good).0),
+        ),
+        (
+            SECOND_PARSER,
+            super::media::second_parser("no playlist", &read(&good).0),
+        ),
+        (VERSION, live(&with("VERSION:9", "VERSION:5"))),
+        (
+            TARGET_DURATION,
+            live(&with("TARGETDURATION:4", "TARGETDURATION:3")),
+        ),
+        (
+            TARGET_DURATION,
+            live(&with("EXTINF:4.00000", "EXTINF:4.50000")),
+        ),
+        (
+            TARGET_DURATION,
+            live(&with("#EXT-X-TARGETDURATION:4\n", "")),
+        ),
+        (MAP, live(&with("#EXT-X-MAP", "#EXT-X-NO-MAP"))),
+        (DISCONTINUITY, live(&with(&second, &other_map))),
+        (
+            DISCONTINUITY,
+            live(&with(&format!("#EXTINF:4.00000,\n{}\n", name(9)), "")),
+        ),
+        (
+            NEEDLESS_DISCONTINUITY,
+            live(&with(&second, &format!("#EXT-X-DISCONTINUITY\n{second}"))),
+        ),
+        (
+            DATE_PRESENT,
+            live(&with(
+                "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T17:00:00.000Z\n",
+                "",
+            )),
+        ),
+        (
+            DATE_ADVANCES,
+            live(&with(
+                &second,
+                &format!("#EXT-X-PROGRAM-DATE-TIME:2026-11-22T17:00:04.100Z\n{second}"),
+            )),
+        ),
+        (
+            DATE_IS_MEDIA_TIME,
+            live(&with("T17:00:00.000Z", "T17:00:01.000Z")),
+        ),
+        // An hour of rounding every EXTINF down by 1 ms.
+        (
+            DATE_IS_MEDIA_TIME,
+            live(&today(900).replace("EXTINF:4.00000", "EXTINF:3.999")),
+        ),
+        (
+            NAMES_ADVANCE,
+            live(&with("EXTINF:4.00000", "EXTINF:4.20000")),
+        ),
+        (NAMES_ADVANCE, live(&with(&name(3), "../segment-3.m4s"))),
+        (LISTED_ONCE, live(&with(&name(3), &name(2)))),
+        (
+            INDEPENDENT,
+            live(&with("#EXT-X-INDEPENDENT-SEGMENTS\n", "")),
+        ),
+        (END_LIST, live(&format!("{good}#EXT-X-ENDLIST\n"))),
+        (END_LIST, check(&good, Expected::FINISHED).1),
+        (END_LIST, live(&event(&good).replace("EVENT", "VOD"))),
+        (
+            CAN_SKIP_UNTIL,
+            live(&with("CAN-SKIP-UNTIL=24.0", "CAN-SKIP-UNTIL=23.9")),
+        ),
+        (CAN_SKIP_UNTIL, live(&with("CAN-SKIP-UNTIL=24.0,", ""))),
+        (HOLD_BACK, live(&with("HOLD-BACK=12.0", "HOLD-BACK=11.9"))),
+        (RELOAD_SEQUENCE, reload(&without_first, &good)),
+        (RELOAD_APPENDS, reload(&good, &today(19))),
+        (
+            RELOAD_APPENDS,
+            reload(&good, &with("EXTINF:4.00000", "EXTINF:4.00001")),
+        ),
+        (
+            RELOAD_TARGET,
+            reload(&good, &with("TARGETDURATION:4", "TARGETDURATION:5")),
+        ),
+        (RELOAD_DISCONTINUITIES, reload(&with_break, &without_first)),
+        (RELOAD_TYPE, reload(&event(&good), &event(&without_first))),
+        (
+            RELOAD_TYPE,
+            reload(&format!("{good}#EXT-X-ENDLIST\n"), &today(21)),
+        ),
+        (
+            RELOAD_WINDOW,
+            reload(
+                &today(3),
+                &today(3)
+                    .replacen(&format!("#EXTINF:4.00000,\n{}\n", name(0)), "", 1)
+                    .replacen("SEQUENCE:0", "SEQUENCE:1", 1),
+            ),
+        ),
+        (
+            DELTA_VERSION,
+            updated(&today(18), &delta(14).replace("VERSION:9", "VERSION:8")),
+        ),
+        (DELTA_BOUNDARY, updated(&today(18), &delta(15))),
+        (
+            DATE_ADVANCES,
+            updated(
+                &today(18),
+                &delta(14).replacen(
+                    "#EXTINF",
+                    "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T17:00:55Z\n#EXTINF",
+                    1,
+                ),
+            ),
+        ),
+        (DELTA_APPLIES, updated(&today(12), &delta(14))),
+        (
+            DELTA_EQUALS_FULL,
+            updated(&today(18), &delta(14).replace("=14", "=13")),
+        ),
+        (
+            DELTA_EQUALS_FULL,
+            updated(&today(18), &delta(14).replace("EXTINF:4", "EXTINF:3")),
+        ),
+        (DELTA_EQUALS_FULL, updated(&today(18), &today(19))),
+        (
+            VARIANTS,
+            multivariant(MULTIVARIANT.trim_end().trim_end_matches("video.m3u8")),
+        ),
+        (VARIANTS, listed("NAME=\"Sound\",", "")),
+        (VARIANTS, listed("#EXT-X-STREAM", "#EXT-X-NO-STREAM")),
+        (CODECS, listed("avc1.640028", "h264")),
+        (CODECS, listed("CODECS=\"avc1.640028,mp4a.40.2\",", "")),
+        (CODECS, listed(",mp4a.40.2", "")),
+        (RESOLUTION, listed("RESOLUTION=1920x1080,", "")),
+        (RESOLUTION, listed("1920x1080", "1920*1080")),
+        (FRAME_RATE, listed("FRAME-RATE=25.000,", "")),
+        (FRAME_RATE, listed("25.000", "25.00001")),
+        (BANDWIDTH, listed("BANDWIDTH=1100000", "BANDWIDTH=1099999")),
+        (BANDWIDTH, listed("BANDWIDTH=1100000,", "")),
+        (AVERAGE_BANDWIDTH, listed("AVERAGE-BANDWIDTH=900000,", "")),
+        (AVERAGE_BANDWIDTH, listed("=900000", "=500000")),
+        (AVERAGE_BANDWIDTH, listed("=900000", "=1100001")),
+        (GROUPS, listed("AUDIO=\"audio\"\n", "AUDIO=\"other\"\n")),
+        (RANGES, indexed("300@500", "301@500")),
+        (RANGES, indexed("300@500", "300@499")),
+        (RANGES, indexed("100@0\"", "600@0\"")),
+        (
+            RANGES,
+            index(
+                &INDEX.replace("video-17.mp4", "../video-17.mp4"),
+                folder.path(),
+            ),
+        ),
+        (INDEX_FORM, indexed("#EXT-X-BYTERANGE:400@100\n", "")),
+        (INDEX_FORM, indexed(",BYTERANGE=\"100@0\"", "")),
+        (
+            INDEX_FORM,
+            indexed("#EXT-X-INDEP", "#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEP"),
+        ),
+        (
+            DISCONTINUITY,
+            indexed(
+                "video-18.mp4\",BYTERANGE=\"100@0",
+                "video-18.mp4\",BYTERANGE=\"99@0",
+            ),
+        ),
+    ];
+    assert_each_is_caught(RULES, &examples);
+}
+
+#[test]
+fn bit_rates_peak_over_half_to_one_and_a_half_target_durations() {
+    let (media, _) = read(&today(4));
+    let rates = super::multivariant::bit_rates(&media, &[1000, 5000, 1000, 1000]);
+    assert_eq!(rates.peak_bps, 10_000);
+    assert_eq!(rates.average_bps, 4000);
+}
+
+#[test]
+fn decimals_are_exact() {
+    assert_eq!(decimal_ns("4"), Some((4_000_000_000, 0)));
+    assert_eq!(decimal_ns("0.000011"), Some((11_000, 6)));
+    for bad in [
+        "",
+        ".5",
+        "4.",
+        "-1",
+        "1e3",
+        "1.0000000001",
+        "+1",
+        "99999999999999999999",
+    ] {
+        assert_eq!(decimal_ns(bad), None, "{bad}");
+    }
+}
+
+/// ffmpeg's HLS muxer: what another packager writes must pass too.
+#[test]
+fn a_playlist_of_ffmpeg_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::foreign::make_hls(folder.path(), dayreel_testcam::VideoCodec::H264).unwrap();
+    let text = fs::read_to_string(folder.path().join("video.m3u8")).unwrap();
+    let expected = Expected {
+        epoch_names: false,
+        ..Expected::FINISHED
+    };
+    let (media, findings) = check(&text, expected);
+    assert!(media.segments.len() > 2, "{text}");
+    findings.assert_none("ffmpeg's playlist");
+}
