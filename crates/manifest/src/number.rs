@@ -4,12 +4,15 @@ use std::fmt;
 
 use dayreel_core::TICKS_PER_SECOND;
 
-/// Ticks as decimal seconds, exact to the nanosecond, without trailing zeros: `4.0`, `2.033333333`.
+/// Ticks as decimal seconds, to the nanosecond above, without trailing zeros: `4.0`, `2.033333334`.
+///
+/// Never below: hls.js adds durations up to learn where its timeline begins, and media that comes
+/// out before 0 is dropped by Media Source Extensions up to the next keyframe.
 pub(crate) struct Seconds(pub(crate) u64);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0 % TICKS_PER_SECOND * 1_000_000_000 / TICKS_PER_SECOND;
+        let nanos = (self.0 % TICKS_PER_SECOND * 1_000_000_000).div_ceil(TICKS_PER_SECOND);
         let digits = format!("{nanos:09}");
         let digits = digits.trim_end_matches('0');
         let digits = if digits.is_empty() { "0" } else { digits };
@@ -42,10 +45,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_short_and_exact() {
+    fn seconds_are_short_and_never_too_few() {
         assert_eq!(Seconds(360_000).to_string(), "4.0");
-        assert_eq!(Seconds(183_000).to_string(), "2.033333333");
-        assert_eq!(Seconds(90_001).to_string(), "1.000011111");
+        assert_eq!(Seconds(183_000).to_string(), "2.033333334");
+        assert_eq!(Seconds(90_001).to_string(), "1.000011112");
+        assert_eq!(Seconds(179_999).to_string(), "1.999988889");
     }
 
     #[test]

@@ -244,7 +244,13 @@ impl Line {
             TrackKind::Video => (&mut self.video, &self.audio),
             TrackKind::Audio => (&mut self.audio, &self.video),
         };
-        track.repair(pts_90k, steady_90k, due_90k, other.last_jump())
+        track.repair(
+            pts_90k,
+            steady_90k,
+            due_90k,
+            other.last_jump(),
+            self.offset_90k,
+        )
     }
 
     /// Takes up the delay of an access unit and lets the offset move. Says whether it jumped.

@@ -8,8 +8,8 @@ use super::{Arrival, MediaClock, SECOND_90K, Stamp};
 const VIDEO: TrackKind = TrackKind::Video;
 const AUDIO: TrackKind = TrackKind::Audio;
 const STEP: u64 = 3_600;
-/// 2026-11-22, some time of day.
-const EPOCH_90K: u64 = 1_795_363_385 * 90_000 + 17;
+/// 2026-11-22, some time of day, at a whole millisecond.
+const EPOCH_90K: u64 = 1_795_363_385 * 90_000 + 17 * 90;
 
 fn arrival(steady_90k: u64) -> Arrival {
     arrival_with_wall(steady_90k, 0)
@@ -51,6 +51,27 @@ fn media_time_starts_at_the_wall_clock_and_keeps_exact_rtp_durations() {
     assert_eq!(stamps[0].media.ticks(), EPOCH_90K);
     assert!(durations(&stamps).iter().all(|d| *d == STEP));
     assert!(stamps.iter().all(|stamp| stamp.span == 0));
+}
+
+#[test]
+fn the_first_picture_is_at_a_whole_millisecond_whoever_begins() {
+    for sound_first in [false, true] {
+        for odd_90k in [1, 8, 17, 89, 90] {
+            let mut clock = MediaClock::new();
+            let at = |n: u64| arrival(n + odd_90k);
+            if sound_first {
+                let sound = clock.stamp(AUDIO, Some(0), at(0)).unwrap();
+                assert_eq!(sound.media.ticks(), EPOCH_90K + odd_90k);
+            }
+            let stamps =
+                [1, 2, 3].map(|n| clock.stamp(VIDEO, Some(n * STEP), at(n * STEP)).unwrap());
+            let due_90k = EPOCH_90K + odd_90k + STEP;
+            let late_90k = stamps[0].media.ticks() - due_90k;
+            assert!(late_90k < 90, "{odd_90k}: {late_90k}");
+            assert_eq!(stamps[0].media.ticks() % 90, 0, "{odd_90k}");
+            assert_eq!(durations(&stamps), [STEP, STEP]);
+        }
+    }
 }
 
 /// The largest distance of media time from the wall clock in a day of a camera that is fast by

@@ -8,6 +8,11 @@ const WITNESSES: u32 = 3;
 const DEFAULT_STEP_90K: i64 = SECOND_90K / 25;
 /// What differs by less from the expected is jitter, reordering or a lost packet.
 const PLAUSIBLE_90K: i64 = SECOND_90K;
+/// A line's first picture is shown at a whole millisecond of media time. Browsers count in whole
+/// microseconds and get there from seconds since 1970 in floating point, which is exact for these.
+/// Elsewhere hls.js may put the first picture a microsecond before its timeline begins, and then
+/// Media Source Extensions drop the first GOP.
+const WHOLE_MS_90K: i64 = SECOND_90K / 1_000;
 /// A track that starts this far from the other was not aligned by the camera.
 const ALIGNED_90K: i64 = 5 * SECOND_90K;
 
@@ -16,6 +21,8 @@ const ALIGNED_90K: i64 = 5 * SECOND_90K;
 pub(super) struct Track {
     /// How far its timestamps may go back: pictures are sent in decoding order.
     reordering_90k: i64,
+    /// Whether its first access unit is moved to a [whole millisecond](WHOLE_MS_90K).
+    begins_whole: bool,
     /// Taken off the RTP time: the sum of all jumps so far.
     shift_90k: i64,
     last_jump: Option<Jump>,
@@ -68,6 +75,7 @@ impl Track {
     pub(super) const fn reordering() -> Self {
         Self {
             reordering_90k: PLAUSIBLE_90K,
+            begins_whole: true,
             shift_90k: 0,
             last_jump: None,
             previous: None,
@@ -79,6 +87,7 @@ impl Track {
     pub(super) const fn in_order() -> Self {
         Self {
             reordering_90k: -1,
+            begins_whole: false,
             ..Self::reordering()
         }
     }
@@ -88,16 +97,18 @@ impl Track {
     }
 
     /// Places an access unit of RTP time `pts_90k` that arrived at `steady_90k`, when `due_90k` was
-    /// the RTP time that fits the wall clock. `other` is the last jump of the other track.
+    /// the RTP time that fits the wall clock. `other` is the last jump of the other track;
+    /// `offset_90k` lies between RTP time and media time.
     pub(super) fn repair(
         &mut self,
         pts_90k: Option<i64>,
         steady_90k: i64,
         due_90k: i64,
         other: Option<Jump>,
+        offset_90k: i64,
     ) -> Option<Repaired> {
         let Some(previous) = self.previous else {
-            return self.begin(pts_90k?, steady_90k, due_90k);
+            return self.begin(pts_90k?, steady_90k, due_90k, offset_90k);
         };
         let waited_90k = steady_90k.saturating_sub(previous.steady_90k).max(0);
         let lost = waited_90k > PLAUSIBLE_90K
@@ -139,10 +150,20 @@ impl Track {
         Some(self.accept(previous, raw_90k - self.shift_90k, steady_90k))
     }
 
-    fn begin(&mut self, raw_90k: i64, steady_90k: i64, due_90k: i64) -> Option<Repaired> {
+    fn begin(
+        &mut self,
+        raw_90k: i64,
+        steady_90k: i64,
+        due_90k: i64,
+        offset_90k: i64,
+    ) -> Option<Repaired> {
         let off_90k = raw_90k.checked_sub(due_90k)?;
         if off_90k.abs() > ALIGNED_90K {
             self.shift_90k = off_90k;
+        }
+        if self.begins_whole {
+            let media_90k = (raw_90k - self.shift_90k).checked_add(offset_90k)?;
+            self.shift_90k -= (-media_90k).rem_euclid(WHOLE_MS_90K);
         }
         let pts_90k = raw_90k - self.shift_90k;
         self.previous = Some(Previous {
