@@ -2,6 +2,10 @@
 
 /** How often the position is read. A freeze is known to this precision. */
 const TICK_MS = 100;
+/** A picture is shown no longer than this: 10 a second are the fewest a test camera makes. */
+const PICTURE_S = 0.1;
+/** What the compositor may be behind. */
+const COMPOSITOR_DEADLINE_MS = 5000;
 
 export class Probe {
   /** Errors the player reported through its own API. */
@@ -104,10 +108,14 @@ export class Probe {
     const video = this.#video;
     const wasPaused = video.paused;
     video.pause();
-    // The compositor may still owe the last picture: it is through when two of its turns brought none.
+    // The compositor may still owe the last picture, and on a busy machine be a second behind: it is through when two
+    // of its turns brought none and the last is that of the position. A decoder that lags never gets there.
+    const patient_until_ms = performance.now() + COMPOSITOR_DEADLINE_MS;
     for (let last = null, quiet = 0; quiet < 2; ) {
       await new Promise((resolve) => requestAnimationFrame(resolve));
-      quiet = this.#frame?.presented === last ? quiet + 1 : 0;
+      const behind_s = Math.abs(video.currentTime - (this.#frame?.media_time_s ?? video.currentTime));
+      const isThere = behind_s < PICTURE_S || performance.now() > patient_until_ms;
+      quiet = isThere && this.#frame?.presented === last ? quiet + 1 : 0;
       last = this.#frame?.presented;
     }
     const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
