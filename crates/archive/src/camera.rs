@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs, io,
-    path::PathBuf,
+    ops::Range,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -16,8 +18,12 @@ use chrono_tz::Tz;
 use dayreel_core::{CameraId, Clock, Day, MediaTime, TrackKind};
 use dayreel_manifest::{InitHash, Recorded};
 use parking_lot::{Mutex, RwLock};
+use tracing::warn;
 
-use crate::{DayFolder, Recorder, Result, error::IoContext as _};
+use crate::{
+    DayFolder, Gap, Recorder, Result, error::IoContext as _, recorder::close_left_open,
+    track_writer::ends_closed,
+};
 
 /// So many finished days are kept in memory after somebody asked for them.
 const CACHED_DAYS: usize = 2;
@@ -43,10 +49,14 @@ pub struct DaySummary {
     pub day: Day,
     /// Whether it is over.
     pub finished: bool,
+    /// Whether its weekday number stands for it: the latest finished day of that weekday.
+    pub is_numbered: bool,
     /// Bytes of all its segments.
     pub bytes: u64,
     /// Stretches without a gap, ascending.
     pub recorded: Vec<Recorded>,
+    /// What is missing, ascending.
+    pub gaps: Vec<Gap>,
 }
 
 /// The recordings of one camera. Shared by the recorder and all readers.
@@ -68,13 +78,36 @@ pub struct CameraArchive {
 
 #[derive(Debug, Default)]
 struct Loaded {
-    days: BTreeMap<NaiveDate, Arc<DayFolder>>,
+    days: BTreeMap<NaiveDate, (Arc<DayFolder>, Files)>,
     /// Init segments of all days that were ever loaded: their URLs name no day.
     inits: HashMap<(TrackKind, InitHash), Bytes>,
     /// Days whose init segments are among them.
     known: BTreeSet<NaiveDate>,
     /// Of days to which nothing is added any more: pages ask for all of them again and again.
-    summaries: BTreeMap<NaiveDate, DaySummary>,
+    summaries: BTreeMap<NaiveDate, (DaySummary, Files)>,
+}
+
+/// What can be seen of a folder from outside: another look that sees the same need not read it
+/// again. Somebody may copy a day here, or change one, at any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Files {
+    count: usize,
+    bytes: u64,
+    newest: Option<SystemTime>,
+}
+
+impl Files {
+    fn of(folder: &Path) -> Result<Self> {
+        let mut files = Self::default();
+        for entry in fs::read_dir(folder).context("list", folder)? {
+            let entry = entry.context("list", folder)?;
+            let seen = entry.metadata().context("look at", entry.path())?;
+            files.count += 1;
+            files.bytes += seen.len();
+            files.newest = files.newest.max(seen.modified().ok());
+        }
+        Ok(files)
+    }
 }
 
 impl CameraArchive {
@@ -94,8 +127,40 @@ impl CameraArchive {
             loaded: Mutex::default(),
         };
         let today = Day::containing(archive.clock.now(), zone);
-        archive.current.write().extend(archive.day(today.date())?);
+        archive.end_what_was_left_open(today)?;
+        let before = today.before(1);
+        let grace = (archive.clock.now() < before.end() + MIDNIGHT_GRACE).then_some(before);
+        for day in grace.into_iter().chain([today]) {
+            let path = archive.day_path(day.date());
+            if path.try_exists().context("look for", &path)? {
+                let folder = Arc::new(DayFolder::mend(path, day)?);
+                archive.loaded.lock().remember(&folder, Files::default());
+                archive.current.write().push(folder);
+            }
+        }
         Ok(Arc::new(archive))
+    }
+
+    /// The last day before `today` has its ending only if its recorder saw the next one begin.
+    fn end_what_was_left_open(&self, today: Day) -> Result<()> {
+        let dates = self.dates()?;
+        let Some(date) = dates.into_iter().rfind(|date| *date < today.date()) else {
+            return Ok(());
+        };
+        let path = self.day_path(date);
+        if [TrackKind::Video, TrackKind::Audio]
+            .into_iter()
+            .all(|kind| ends_closed(&path, kind))
+        {
+            return Ok(());
+        }
+        let folder = DayFolder::mend(path, Day::new(date, self.zone)).map(Arc::new);
+        // A folder that cannot be written to (a copy, say) can still be read.
+        let ended = folder.and_then(|folder| close_left_open(&folder));
+        if let Err(error) = ended {
+            warn!(camera = %self.id, %date, error = &error as &dyn std::error::Error, "the index of a day that is over cannot be ended");
+        }
+        Ok(())
     }
 
     /// The camera.
@@ -134,11 +199,18 @@ impl CameraArchive {
         self.current.read().iter().rev().find(is_live).cloned()
     }
 
-    /// Whether `folder` is over: nothing will be added to it.
+    /// How long the day that the clock shows goes on.
+    pub fn until_midnight(&self) -> Duration {
+        let now = self.clock.now();
+        Day::containing(now, self.zone).end() - now
+    }
+
+    /// Whether `folder` is over: nothing will be added to it. A day that the clock has yet to reach,
+    /// because it was ahead, is over until then.
     pub fn is_finished(&self, folder: &DayFolder) -> bool {
         let today = self.today();
         let is_today = today.is_some_and(|today| today.day() == folder.day());
-        !is_today && self.clock.now() >= folder.day().end()
+        !is_today && !folder.day().contains(self.clock.now())
     }
 
     /// The day `date`; `None` if nothing of it is kept. May read from the disk.
@@ -146,34 +218,54 @@ impl CameraArchive {
     /// # Errors
     /// [`crate::Error::Io`] if the folder is there but cannot be read.
     pub fn day(&self, date: NaiveDate) -> Result<Option<Arc<DayFolder>>> {
-        let mut loaded = self.loaded.lock();
         let path = self.day_path(date);
         if !path.try_exists().context("look for", &path)? {
-            loaded.days.remove(&date);
+            self.current.write().retain(|one| one.day().date() != date);
+            self.loaded.lock().days.remove(&date);
             return Ok(None);
         }
-        if let Some(folder) = loaded.days.get(&date) {
+        if let Some(current) = self.current_day(date) {
+            return Ok(Some(current));
+        }
+        let mut loaded = self.loaded.lock();
+        let files = Files::of(&path)?;
+        if let Some((folder, _)) = loaded.days.get(&date).filter(|(_, seen)| *seen == files) {
             return Ok(Some(Arc::clone(folder)));
         }
         let folder = Arc::new(DayFolder::load(path, Day::new(date, self.zone))?);
-        loaded.remember(&folder);
+        loaded.remember(&folder, files);
         Ok(Some(folder))
     }
 
     /// The latest finished day that is kept of the weekday `number`, 0 = Monday. May read from the
     /// disk.
     ///
+    /// Looks back a week: what is older is due to be deleted, or was recorded by a clock that had
+    /// not been set.
+    ///
     /// # Errors
     /// [`crate::Error::Io`] if the days cannot be listed or that day cannot be read.
     pub fn weekday(&self, number: u32) -> Result<Option<Arc<DayFolder>>> {
-        let today = Day::containing(self.clock.now(), self.zone);
+        let numbered = self.numbered();
+        let live = self.today().map(|today| today.day().date());
         let is_meant = |date: &NaiveDate| {
-            *date < today.date() && Day::new(*date, self.zone).weekday_number() == number
+            numbered.contains(date)
+                && Some(*date) != live
+                && Day::new(*date, self.zone).weekday_number() == number
         };
-        match self.dates()?.into_iter().rev().find(is_meant) {
-            Some(date) => self.day(date),
-            None => Ok(None),
+        for date in self.dates()?.into_iter().rev().filter(is_meant) {
+            let folder = self.day(date)?;
+            if let Some(folder) = folder.filter(|folder| !folder.timeline().is_empty()) {
+                return Ok(Some(folder));
+            }
         }
+        Ok(None)
+    }
+
+    /// The dates that weekday numbers can stand for: those of the week before today.
+    fn numbered(&self) -> Range<NaiveDate> {
+        let now = Day::containing(self.clock.now(), self.zone);
+        now.before(7).date()..now.date()
     }
 
     /// The dates that are kept, ascending. Reads from the disk.
@@ -206,8 +298,11 @@ impl CameraArchive {
     pub fn expire(&self, days_to_keep: u8) -> Result<Vec<NaiveDate>> {
         let today = Day::containing(self.clock.now(), self.zone);
         let oldest_kept = today.before(days_to_keep.into()).date();
+        // In the first seconds after midnight that is still the day before.
+        let live = self.today().map(|today| today.day().date());
+        let is_old = |date: &NaiveDate| *date < oldest_kept && Some(*date) != live;
         let (mut expired, mut result) = (Vec::new(), Ok(()));
-        for date in self.dates()?.into_iter().filter(|date| *date < oldest_kept) {
+        for date in self.dates()?.into_iter().filter(is_old) {
             let mut loaded = self.loaded.lock();
             let path = self.day_path(date);
             match fs::remove_dir_all(&path).context("delete", &path) {
@@ -225,6 +320,9 @@ impl CameraArchive {
     /// [`crate::Error::Io`] if a day cannot be read.
     pub fn summaries(&self) -> Result<Vec<DaySummary>> {
         let dates = self.dates()?;
+        self.current
+            .write()
+            .retain(|one| dates.contains(&one.day().date()));
         let mut known = {
             let mut loaded = self.loaded.lock();
             loaded.summaries.retain(|date, _| dates.contains(date));
@@ -232,29 +330,46 @@ impl CameraArchive {
         };
         let mut summaries = Vec::new();
         for date in dates {
-            if let Some(summary) = known.remove(&date) {
+            // A current day may still get its last segment, and is in memory anyway.
+            let files = match self.current_day(date) {
+                Some(_) => None,
+                None => Files::of(&self.day_path(date)).ok(),
+            };
+            let known = known.remove(&date);
+            if let Some((summary, _)) = known.filter(|(_, seen)| Some(*seen) == files) {
                 summaries.push(summary);
                 continue;
             }
             let Some(folder) = self.day(date)? else {
                 continue;
             };
-            let timeline = folder.timeline();
-            if timeline.is_empty() {
+            if folder.timeline().is_empty() {
                 continue;
             }
+            let finished = self.is_finished(&folder);
+            let gaps = folder.gaps(finished);
+            let timeline = folder.timeline();
             let summary = DaySummary {
                 day: folder.day(),
-                finished: self.is_finished(&folder),
+                finished,
+                is_numbered: false,
                 bytes: timeline.total_bytes(),
                 recorded: timeline.recorded().to_vec(),
+                gaps,
             };
-            // A current day may still get its last segment, and is in memory anyway.
-            if summary.finished && !self.is_current(&folder) {
+            if let Some(files) = files.filter(|_| finished) {
                 let mut loaded = self.loaded.lock();
-                loaded.summaries.insert(date, summary.clone());
+                loaded.summaries.insert(date, (summary.clone(), files));
             }
             summaries.push(summary);
+        }
+        let numbered = self.numbered();
+        let mut taken = BTreeSet::new();
+        for summary in summaries.iter_mut().rev() {
+            let day = summary.day;
+            summary.is_numbered = summary.finished
+                && numbered.contains(&day.date())
+                && taken.insert(day.weekday_number());
         }
         Ok(summaries)
     }
@@ -269,9 +384,12 @@ impl CameraArchive {
             let bytes = folder.timeline().track(kind).segment(start)?.bytes;
             Some(folder.media(kind, &bytes))
         };
-        if let Some(found) = self.today().and_then(|today| in_folder(&today)) {
+        if let Some(found) = self.today().and_then(|today| in_folder(&today))
+            && found.path.try_exists().unwrap_or(true)
+        {
             return Ok(Some(found));
         }
+        // Also where a hand has deleted today: this notices.
         let day = Day::containing(start.media_to_wall(), self.zone);
         Ok(self.day(day.date())?.and_then(|folder| in_folder(&folder)))
     }
@@ -304,48 +422,54 @@ impl CameraArchive {
         Ok(known(self))
     }
 
-    /// The latest kept day before `day`.
+    /// The latest kept day before `day` in which something is recorded.
     pub(crate) fn day_before(&self, day: Day) -> Result<Option<Arc<DayFolder>>> {
-        match self
-            .dates()?
-            .into_iter()
-            .rev()
-            .find(|date| *date < day.date())
-        {
-            Some(date) => self.day(date),
-            None => Ok(None),
+        let dates = self.dates()?.into_iter().rev();
+        for date in dates.filter(|date| *date < day.date()) {
+            let folder = self.day(date)?;
+            if let Some(folder) = folder.filter(|folder| !folder.timeline().is_empty()) {
+                return Ok(Some(folder));
+            }
         }
+        Ok(None)
     }
 
     /// The folder of `day` for the recorder: it becomes the current one.
     pub(crate) fn folder_to_write(&self, day: Day) -> Result<Arc<DayFolder>> {
-        let folder = match self.day(day.date())? {
-            Some(folder) => folder,
-            None => {
-                let path = self.day_path(day.date());
-                fs::create_dir_all(&path).context("create", &path)?;
-                let folder = Arc::new(DayFolder::new(path, day));
-                self.loaded.lock().remember(&folder);
-                folder
-            }
+        let path = self.day_path(day.date());
+        let exists = path.try_exists().context("look for", &path)?;
+        if let Some(current) = self.current_day(day.date()).filter(|_| exists) {
+            return Ok(current);
+        }
+        let folder = if exists {
+            DayFolder::mend(path, day)?
+        } else {
+            fs::create_dir_all(&path).context("create", &path)?;
+            DayFolder::new(path, day)
         };
+        let folder = Arc::new(folder);
+        self.loaded.lock().remember(&folder, Files::default());
         let segment_90k = self.segment_90k.load(Ordering::Relaxed);
         folder.change(|state| state.timeline.expect_duration_90k(segment_90k));
         let mut current = self.current.write();
-        if current
-            .last()
-            .is_none_or(|newest| newest.day().date() < day.date())
-        {
-            current.push(Arc::clone(&folder));
-            let outdated = current.len().saturating_sub(2);
-            current.drain(..outdated);
-        }
+        current.retain(|one| one.day().date() < day.date());
+        current.push(Arc::clone(&folder));
+        let outdated = current.len().saturating_sub(2);
+        current.drain(..outdated);
         Ok(folder)
     }
 
-    fn is_current(&self, folder: &DayFolder) -> bool {
+    /// `folder` is not there any more.
+    pub(crate) fn forget(&self, folder: &Arc<DayFolder>) {
+        let is_other = |one: &Arc<DayFolder>| !Arc::ptr_eq(one, folder);
+        self.current.write().retain(is_other);
+        self.loaded.lock().days.retain(|_, (one, _)| is_other(one));
+    }
+
+    /// The day `date`, if it is being written or was until midnight.
+    fn current_day(&self, date: NaiveDate) -> Option<Arc<DayFolder>> {
         let current = self.current.read();
-        current.iter().any(|one| one.day() == folder.day())
+        current.iter().find(|one| one.day().date() == date).cloned()
     }
 
     fn day_path(&self, date: NaiveDate) -> PathBuf {
@@ -355,7 +479,7 @@ impl CameraArchive {
 
 impl Loaded {
     /// Keeps `folder`, and lets go of days nobody uses any more.
-    fn remember(&mut self, folder: &Arc<DayFolder>) {
+    fn remember(&mut self, folder: &Arc<DayFolder>, files: Files) {
         let date = folder.day().date();
         for kind in [TrackKind::Video, TrackKind::Audio] {
             for init in folder.timeline().track(kind).inits() {
@@ -363,9 +487,9 @@ impl Loaded {
             }
         }
         self.known.insert(date);
-        self.days.insert(date, Arc::clone(folder));
+        self.days.insert(date, (Arc::clone(folder), files));
         while self.days.len() > CACHED_DAYS + 1 {
-            let unused = |(other, folder): (&NaiveDate, &Arc<DayFolder>)| {
+            let unused = |(other, (folder, _)): (&NaiveDate, &(Arc<DayFolder>, Files))| {
                 (*other != date && Arc::strong_count(folder) == 1).then_some(*other)
             };
             match self.days.iter().find_map(unused) {

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use dayreel_core::{Day, TrackKind};
-use dayreel_manifest::{DayTimeline, Init, Segment, Sequence, Slice};
+use dayreel_core::{Day, GapCause, MediaTime, TrackKind};
+use dayreel_manifest::{DayTimeline, GAP_90K, Init, Segment, Sequence, Slice};
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 
 use crate::{
     MediaSlice, Result,
     index::{Entry, FileRange},
-    recovery,
+    recovery::{self, Mend},
 };
 
 /// A day folder and its timeline. Written by the [`crate::Recorder`], read by everybody.
@@ -26,6 +26,19 @@ pub(crate) struct State {
     pub(crate) timeline: DayTimeline,
     /// Names of the hour files of each track; [`Slice::file`] counts in them.
     files: [Vec<String>; 2],
+    /// Whether the index of each track has its ending on disk.
+    pub(crate) closed: [bool; 2],
+}
+
+/// A stretch in which nothing was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The end of what was recorded before, or of the day before.
+    pub start: MediaTime,
+    /// The beginning of what was recorded next, or of the next day.
+    pub end: MediaTime,
+    /// Why; `None` if nobody knows.
+    pub cause: Option<GapCause>,
 }
 
 impl State {
@@ -33,6 +46,7 @@ impl State {
         Self {
             timeline: DayTimeline::new(day, video, audio),
             files: [Vec::new(), Vec::new()],
+            closed: [false; 2],
         }
     }
 
@@ -56,7 +70,13 @@ impl State {
     }
 
     /// Adds a finished segment, whose bytes are in its hour file, and returns its index entry.
-    pub(crate) fn append(&mut self, kind: TrackKind, segment: Segment) -> Entry {
+    /// `after` is why nothing was recorded before it, if there is a gap.
+    pub(crate) fn append(
+        &mut self,
+        kind: TrackKind,
+        segment: Segment,
+        after: Option<GapCause>,
+    ) -> Entry {
         let before = self
             .timeline
             .track(kind)
@@ -64,6 +84,7 @@ impl State {
             .last()
             .map(|last| last.init);
         let discontinuity = self.timeline.append(kind, segment);
+        self.explain(kind, after);
         let init = self
             .timeline
             .track(kind)
@@ -77,7 +98,15 @@ impl State {
                 len_bytes: init.location.len_bytes,
             });
         let file = self.file_name(kind, segment.bytes.file).to_owned();
-        Entry::new(&segment, discontinuity, map, file)
+        Entry::new(&segment, after, discontinuity, map, file)
+    }
+
+    /// Notes why nothing was recorded before the segment that was just added. Gaps are those of the
+    /// picture.
+    pub(crate) fn explain(&mut self, kind: TrackKind, after: Option<GapCause>) {
+        if let Some(cause) = after.filter(|_| kind == TrackKind::Video) {
+            self.timeline.explain_gap(cause);
+        }
     }
 }
 
@@ -92,9 +121,16 @@ impl DayFolder {
         }
     }
 
-    /// Reads the folder at `path`, and first mends what a crash left behind.
+    /// Reads the folder at `path`. Changes nothing in it: somebody may just be copying it here.
     pub(crate) fn load(path: PathBuf, day: Day) -> Result<Self> {
-        let state = RwLock::new(recovery::load(&path, day)?);
+        let state = RwLock::new(recovery::load(&path, day, Mend::No)?);
+        Ok(Self { day, path, state })
+    }
+
+    /// Reads the folder at `path` to go on with it, and first mends what a crash left behind. For
+    /// its writer alone.
+    pub(crate) fn mend(path: PathBuf, day: Day) -> Result<Self> {
+        let state = RwLock::new(recovery::load(&path, day, Mend::Yes)?);
         Ok(Self { day, path, state })
     }
 
@@ -121,6 +157,45 @@ impl DayFolder {
             offset: slice.offset,
             len_bytes: slice.len_bytes.into(),
         }
+    }
+
+    /// The stretches of the day in which nothing was recorded although the camera was to be, in
+    /// order: between what is recorded; before and after it where a cause says that something is
+    /// missing; and up to the end of a `finished` day. Of the picture.
+    pub fn gaps(&self, finished: bool) -> Vec<Gap> {
+        let timeline = self.timeline();
+        let (Some(first), Some(last)) = (timeline.recorded().first(), timeline.recorded().last())
+        else {
+            return Vec::new();
+        };
+        let begin = MediaTime::wall_to_media(self.day.start());
+        let before = first.after.map(|cause| Gap {
+            start: begin,
+            end: first.start,
+            cause: Some(cause),
+        });
+        let between = timeline.recorded().windows(2).map(|pair| Gap {
+            start: pair[0].end,
+            end: pair[1].start,
+            cause: pair[1].after,
+        });
+        let after = finished.then(|| Gap {
+            start: last.end,
+            end: MediaTime::wall_to_media(self.day.end()),
+            cause: timeline.ends_with(),
+        });
+        let gaps = before.into_iter().chain(between).chain(after);
+        gaps.filter(|gap| gap.end.saturating_since(gap.start) > GAP_90K)
+            .collect()
+    }
+
+    /// The end of the last segment of a track.
+    pub(crate) fn end(&self, kind: TrackKind) -> Option<MediaTime> {
+        self.timeline().track(kind).end()
+    }
+
+    pub(crate) fn is_closed(&self, kind: TrackKind) -> bool {
+        self.state.read().closed[kind as usize]
     }
 
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {

@@ -4,6 +4,7 @@
 //! A segment is one group of lines; its last line is the file name, so a group without it is torn.
 //!
 //! ```text
+//! #DAYREEL-GAP:cause=network                               only after a gap whose cause is known
 //! #EXT-X-DISCONTINUITY                                     only after a gap or a new codec
 //! #EXT-X-MAP:URI="video-00.mp4",BYTERANGE="812@0"          only where the init bytes changed
 //! #EXT-X-PROGRAM-DATE-TIME:2026-11-22T00:00:00.000Z
@@ -12,10 +13,13 @@
 //! #EXT-X-BYTERANGE:1048576@812
 //! video-00.mp4
 //! ```
+//!
+//! A day that is over ends with `#EXT-X-ENDLIST`; where nothing was recorded up to its end, with the
+//! cause before it.
 
 use std::fmt::Write as _;
 
-use dayreel_core::MediaTime;
+use dayreel_core::{GapCause, MediaTime};
 use dayreel_manifest::{Segment, Sequence};
 
 /// Where the four digits of EXT-X-TARGETDURATION stand: the one thing that is ever rewritten.
@@ -34,6 +38,14 @@ pub(crate) fn header(first: Sequence, target_duration_s: u64) -> String {
 }
 
 const TARGET_DURATION: &str = "#EXT-X-TARGETDURATION:";
+/// A comment to players.
+const GAP: &str = "#DAYREEL-GAP";
+
+/// The last lines of the index of a day that is over.
+pub(crate) fn ending(ends_with: Option<GapCause>) -> String {
+    let cause = ends_with.map(|cause| format!("{GAP}:cause={cause}\n"));
+    cause.unwrap_or_default() + "#EXT-X-ENDLIST\n"
+}
 
 /// The target duration as the header writes it.
 pub(crate) fn target_duration_digits(target_duration_s: u64) -> String {
@@ -54,6 +66,8 @@ pub(crate) struct Entry {
     pub(crate) start: MediaTime,
     pub(crate) duration_90k: u32,
     pub(crate) access_units: u32,
+    /// Why nothing was recorded before it, if there is a gap and that is known.
+    pub(crate) after: Option<GapCause>,
     pub(crate) discontinuity: bool,
     /// A new init segment, from this entry on.
     pub(crate) map: Option<FileRange>,
@@ -63,6 +77,7 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn new(
         segment: &Segment,
+        after: Option<GapCause>,
         discontinuity: bool,
         map: Option<FileRange>,
         file: String,
@@ -71,6 +86,7 @@ impl Entry {
             start: segment.start,
             duration_90k: segment.duration_90k,
             access_units: segment.access_units,
+            after,
             discontinuity,
             map,
             bytes: FileRange {
@@ -90,6 +106,9 @@ impl Entry {
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::with_capacity(256);
         // Writing to a String cannot fail.
+        if let Some(cause) = self.after {
+            let _ = writeln!(text, "{GAP}:cause={cause}");
+        }
         if self.discontinuity {
             text.push_str("#EXT-X-DISCONTINUITY\n");
         }
@@ -130,8 +149,12 @@ pub(crate) struct Index {
     pub(crate) entries: Vec<Entry>,
     /// Bytes up to the end of the last whole group; what follows is torn.
     pub(crate) sound_bytes: u64,
+    /// Bytes up to the end of the last entry, without the ending.
+    pub(crate) open_bytes: u64,
     /// Whether the day was closed (EXT-X-ENDLIST).
     pub(crate) closed: bool,
+    /// Why nothing was recorded after the last entry, if that is known.
+    pub(crate) ends_with: Option<GapCause>,
 }
 
 /// Reads an index as far as its lines are whole and ours. Never fails: what cannot be read is left
@@ -157,6 +180,7 @@ pub(crate) fn parse(text: &[u8]) -> Index {
 
 #[derive(Default)]
 struct Group {
+    after: Option<GapCause>,
     discontinuity: bool,
     map: Option<FileRange>,
     segment: Option<(u64, u32, u32)>,
@@ -173,11 +197,16 @@ impl Index {
                 self.first.discontinuity = value.parse().unwrap_or(0);
             }
             "#EXT-X-TARGETDURATION" => self.target_duration_s = value.parse().unwrap_or(0),
-            "#EXT-X-INDEPENDENT-SEGMENTS" => self.sound_bytes = end_offset,
+            "#EXT-X-INDEPENDENT-SEGMENTS" => {
+                self.sound_bytes = end_offset;
+                self.open_bytes = end_offset;
+            }
             "#EXT-X-ENDLIST" => {
                 self.closed = true;
+                self.ends_with = group.after.take();
                 self.sound_bytes = end_offset;
             }
+            GAP => group.after = parse_gap(value),
             "#EXT-X-DISCONTINUITY" => group.discontinuity = true,
             "#EXT-X-MAP" => match parse_map(value) {
                 Some(map) => group.map = Some(map),
@@ -201,6 +230,7 @@ impl Index {
                     start: MediaTime::from_ticks(start),
                     duration_90k,
                     access_units,
+                    after: group.after,
                     discontinuity: group.discontinuity,
                     map: group.map,
                     bytes: FileRange {
@@ -210,6 +240,9 @@ impl Index {
                     },
                 });
                 self.sound_bytes = end_offset;
+                self.open_bytes = end_offset;
+                self.closed = false;
+                self.ends_with = None;
             }
         }
         true
@@ -239,6 +272,11 @@ fn parse_range(value: &str) -> Option<(u32, u64)> {
     Some((len_bytes.parse().ok()?, offset.parse().ok()?))
 }
 
+/// A cause that this version does not know is none.
+fn parse_gap(value: &str) -> Option<GapCause> {
+    value.strip_prefix("cause=")?.parse().ok()
+}
+
 fn parse_segment(value: &str) -> Option<(u64, u32, u32)> {
     let mut fields = value.split(',');
     let start = fields.next()?.strip_prefix("start=")?.parse().ok()?;
@@ -256,6 +294,7 @@ mod tests {
             start: MediaTime::from_ticks(start),
             duration_90k: 360_000,
             access_units: 100,
+            after: (start > 0).then_some(GapCause::Network),
             discontinuity: start > 0,
             map: Some(FileRange {
                 file: "video-00.mp4".into(),
@@ -284,6 +323,31 @@ mod tests {
         assert_eq!(index.entries, [entry(0), entry(360_000)]);
         assert_eq!(index.sound_bytes, text.len() as u64);
         assert!(!index.closed);
+    }
+
+    #[test]
+    fn an_ending_is_read_and_what_is_appended_after_it_counts() {
+        let open = header(Sequence::default(), 4) + &entry(0).to_text();
+        for ends_with in [None, Some(GapCause::Restart)] {
+            let closed = open.clone() + &ending(ends_with);
+            let index = parse(closed.as_bytes());
+            assert_eq!((index.closed, index.ends_with), (true, ends_with));
+            assert_eq!(index.sound_bytes, closed.len() as u64);
+            assert_eq!(index.open_bytes, open.len() as u64);
+            let index = parse((closed + &entry(360_000).to_text()).as_bytes());
+            assert_eq!((index.closed, index.ends_with), (false, None));
+            assert_eq!(index.entries, [entry(0), entry(360_000)]);
+        }
+    }
+
+    #[test]
+    fn a_cause_that_is_not_known_is_none() {
+        let text = header(Sequence::default(), 4)
+            + &entry(0).to_text()
+            + &entry(360_000).to_text().replace("network", "moonlight");
+        let index = parse(text.as_bytes());
+        assert_eq!(index.entries.len(), 2);
+        assert_eq!(index.entries[1].after, None);
     }
 
     #[test]

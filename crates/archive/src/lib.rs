@@ -24,7 +24,7 @@ mod track_writer;
 
 pub use camera::{CameraArchive, DaySummary, MediaSlice};
 pub use cmaf::{ChunkInfo, read_chunk};
-pub use day_folder::DayFolder;
+pub use day_folder::{DayFolder, Gap};
 pub use error::{Error, Result};
 pub use init::read_init;
 pub use piece::Piece;

@@ -3,11 +3,12 @@
 use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
-use dayreel_core::{Day, MediaTime, TrackKind};
+use dayreel_core::{Day, GapCause, MediaTime, TrackKind};
 use dayreel_manifest::{GAP_90K, InitHash};
+use tracing::warn;
 
 use crate::{
-    CameraArchive, ChunkInfo, Error, Piece, Result,
+    CameraArchive, ChunkInfo, DayFolder, Error, Piece, Result,
     cmaf::read_chunk,
     error::IoContext as _,
     init::{read_init, without_times},
@@ -26,6 +27,15 @@ struct Track {
     writer: Option<TrackWriter>,
     /// Whether chunks are appended to a segment; otherwise they wait for the next to begin.
     in_segment: bool,
+    /// Whether this recorder has begun a segment: before, what is missing is for a restart.
+    has_begun: bool,
+    /// Why nothing comes, in case a gap becomes of it.
+    interruption: Option<GapCause>,
+    /// Whether the next segment is the first of a session. What is still written of the last one
+    /// does not end an interruption.
+    is_new_session: bool,
+    /// The day that was being written until somebody deleted it; its numbers go on.
+    gone: Option<Arc<DayFolder>>,
 }
 
 impl Recorder {
@@ -62,10 +72,24 @@ impl Recorder {
                 parts,
             } => {
                 let appended = self.append_chunk(kind, begins_segment, &parts);
-                if appended.is_err() {
-                    self.tracks[kind as usize].in_segment = false;
+                if let Err(error) = &appended {
+                    let track = &mut self.tracks[kind as usize];
+                    track.in_segment = false;
+                    if matches!(error, Error::Io { .. }) {
+                        track.interruption.get_or_insert(GapCause::Disk);
+                    }
                 }
                 appended
+            }
+        }
+    }
+
+    /// Says why nothing comes. If a gap becomes of it, it is listed with this cause, unless the disk
+    /// was the reason before. The last one that is said counts.
+    pub fn interrupted(&mut self, cause: GapCause) {
+        for track in &mut self.tracks {
+            if track.interruption != Some(GapCause::Disk) {
+                track.interruption = Some(cause);
             }
         }
     }
@@ -79,6 +103,7 @@ impl Recorder {
         let mut result = Ok(());
         for track in &mut self.tracks {
             track.in_segment = false;
+            track.is_new_session = true;
             if let Some(writer) = &mut track.writer {
                 result = result.and(writer.finish_segment()).and(writer.sync());
             }
@@ -100,19 +125,17 @@ impl Recorder {
     }
 
     fn begin_segment(&mut self, kind: TrackKind, info: &ChunkInfo) -> Result<()> {
+        self.let_go_of_gone(kind);
         let track = &mut self.tracks[kind as usize];
         track.in_segment = false;
         if let Some(writer) = &mut track.writer {
             writer.finish_segment()?;
         }
         let init = track.init.clone().ok_or(Error::Orphan(kind))?;
-        let writer = self.writer_for(kind, info.start)?;
-        let end = writer
-            .folder()
-            .timeline()
-            .track(kind)
-            .end()
-            .unwrap_or_default();
+        let after = self.enter_day(kind, info.start)?;
+        let track = &mut self.tracks[kind as usize];
+        let writer = track.writer.as_mut().ok_or(Error::Orphan(kind))?;
+        let end = writer.folder().end(kind).unwrap_or_default();
         let overlap_90k = end.saturating_since(info.start);
         if overlap_90k > 0 {
             return Err(Error::Overlap {
@@ -120,47 +143,106 @@ impl Recorder {
                 overlap_90k,
             });
         }
-        writer.begin_segment(&init, info)?;
-        self.tracks[kind as usize].in_segment = true;
+        writer.begin_segment(&init, info, after)?;
+        track.in_segment = true;
+        track.has_begun = true;
+        if std::mem::take(&mut track.is_new_session) || after.is_some() {
+            track.interruption = None;
+        }
         Ok(())
     }
 
-    /// The writer for a segment that starts at `start`: another one when the day is over. The day
-    /// never goes back: if the wall clock does, the current day goes on.
-    fn writer_for(&mut self, kind: TrackKind, start: MediaTime) -> Result<&mut TrackWriter> {
-        let wall = start.media_to_wall();
-        let track = &mut self.tracks[kind as usize];
-        let over = |writer: &TrackWriter| wall >= writer.folder().day().end();
-        if track.writer.as_ref().is_none_or(over) {
-            let day = Day::containing(wall, self.archive.zone());
-            let mut next = TrackWriter::new(kind, self.archive.folder_to_write(day)?);
-            if let Some(done) = &mut track.writer {
-                done.close_day()?;
+    /// If somebody has deleted the day that is being written, or files of it: lets go of it.
+    /// What is left of it is mended before the recording goes on, so the other track lets go, too.
+    fn let_go_of_gone(&mut self, kind: TrackKind) {
+        let writer = self.tracks[kind as usize].writer.as_ref();
+        let Some(gone) = writer.filter(|writer| writer.is_gone()) else {
+            return;
+        };
+        let gone = Arc::clone(gone.folder());
+        warn!(camera = %self.archive.id(), path = %gone.path().display(),
+            "the day was deleted while it was recorded; going on in a new folder");
+        for track in &mut self.tracks {
+            let is_in_it = |writer: &mut TrackWriter| Arc::ptr_eq(writer.folder(), &gone);
+            if let Some(mut writer) = track.writer.take_if(is_in_it) {
+                // It is no loss if that fails: the folder is gone.
+                let _ = writer.finish_segment();
+                track.in_segment = false;
+                track.interruption = Some(GapCause::Disk);
+                track.gone = Some(Arc::clone(&gone));
             }
-            continue_numbering(&self.archive, &mut next, kind, start)?;
-            track.writer = Some(next);
         }
-        track.writer.as_mut().ok_or(Error::Orphan(kind))
+        self.archive.forget(&gone);
+    }
+
+    /// Makes the writer the one for a segment that starts at `start`: another one when the day is
+    /// over. The day never goes back: if the wall clock does, the current day goes on. Returns why
+    /// nothing was recorded before the segment, if there is a gap.
+    fn enter_day(&mut self, kind: TrackKind, start: MediaTime) -> Result<Option<GapCause>> {
+        let archive = Arc::clone(&self.archive);
+        let track = &mut self.tracks[kind as usize];
+        let wall = start.media_to_wall();
+        let cause = match (track.has_begun, track.interruption) {
+            (false, _) => GapCause::Restart,
+            (true, interruption) => interruption.unwrap_or(GapCause::Camera),
+        };
+        let is_gap = |end: MediaTime| end.saturating_add(GAP_90K) < start;
+        let here = track.writer.as_mut();
+        if let Some(here) = here.filter(|writer| wall < writer.folder().day().end()) {
+            let end = here.folder().end(kind);
+            return Ok(end.filter(|end| is_gap(*end)).map(|_| cause));
+        }
+        let day = Day::containing(wall, archive.zone());
+        let folder = archive.folder_to_write(day)?;
+        if let Some(done) = &mut track.writer {
+            let midnight = MediaTime::wall_to_media(done.folder().day().end());
+            let end = done.folder().end(kind).unwrap_or_default();
+            let is_missing = midnight.saturating_since(end) > GAP_90K;
+            done.close_day(is_missing.then_some(cause))?;
+        }
+        let mut next = TrackWriter::new(kind, folder);
+        let end = match (next.folder().end(kind), track.gone.take()) {
+            (Some(end), _) => Some(end),
+            (None, Some(gone)) => {
+                let mut first = gone.timeline().next_sequence(kind);
+                first.discontinuity += 1;
+                next.folder()
+                    .change(|state| state.timeline.number_from(kind, first));
+                None
+            }
+            (None, None) => continue_numbering(&archive, &mut next, kind, start)?,
+        };
+        track.writer = Some(next);
+        Ok(end.filter(|end| is_gap(*end)).map(|_| cause))
     }
 }
 
-/// Numbers the first segment of a day after the last of the day before; a segment that runs over
-/// midnight is in both.
+/// Closes the indexes of `folder`, a day that ended while nothing ran.
+pub(crate) fn close_left_open(folder: &Arc<DayFolder>) -> Result<()> {
+    let midnight = MediaTime::wall_to_media(folder.day().end());
+    for kind in [TrackKind::Video, TrackKind::Audio] {
+        let end = folder.end(kind).unwrap_or_default();
+        let is_missing = midnight.saturating_since(end) > GAP_90K;
+        let cause = is_missing.then_some(GapCause::Restart);
+        TrackWriter::new(kind, Arc::clone(folder)).close_day(cause)?;
+    }
+    Ok(())
+}
+
+/// Numbers the first segment of a day after the last of the day before, and returns where that
+/// ended; a segment that runs over midnight is in both.
 fn continue_numbering(
     archive: &CameraArchive,
     next: &mut TrackWriter,
     kind: TrackKind,
     start: MediaTime,
-) -> Result<()> {
+) -> Result<Option<MediaTime>> {
     let folder = Arc::clone(next.folder());
-    if !folder.timeline().track(kind).segments().is_empty() {
-        return Ok(());
-    }
     let Some(before) = archive.day_before(folder.day())? else {
-        return Ok(());
+        return Ok(None);
     };
     let Some((mut first, last, init)) = before.end_of(kind) else {
-        return Ok(());
+        return Ok(None);
     };
     let runs_over = last.end().media_to_wall() > folder.day().start();
     if runs_over {
@@ -177,5 +259,5 @@ fn continue_numbering(
             .context("read", &media.path)?;
         next.adopt(&init, &last, bytes.into())?;
     }
-    Ok(())
+    Ok(Some(last.end()))
 }

@@ -6,7 +6,8 @@
 //!    the index does not name; list the whole segments found, and append them to the index.
 //! 4. Cut the torn chunk off the last hour file.
 //!
-//! Lost is at most the chunk that was being written.
+//! Lost is at most the chunk that was being written. Only the writer of a day mends the folder; for
+//! a reader the same is done in memory, because a folder may be read while it is being copied.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -34,14 +35,23 @@ use crate::{
 /// No `ftyp`, `moov` or `moof` of ours is larger; what claims to be is torn or foreign.
 const MAX_HEADER_BOX_BYTES: u64 = 1 << 20;
 
+/// Whether the folder is mended on disk, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mend {
+    /// By its writer.
+    Yes,
+    /// By a reader: nothing is written, whatever is found.
+    No,
+}
+
 /// Loads the day in `folder`, mending it first.
-pub(crate) fn load(folder: &Path, day: Day) -> Result<State> {
+pub(crate) fn load(folder: &Path, day: Day, mend: Mend) -> Result<State> {
     let video = LoadedTrack::read(folder, TrackKind::Video)?;
     let audio = LoadedTrack::read(folder, TrackKind::Audio)?;
     let mut state = State::new(day, video.index.first, audio.index.first);
     let mut tracks = [video, audio];
     list(&mut state, folder, &mut tracks);
-    recover(&mut state, folder, &mut tracks)?;
+    recover(&mut state, folder, &mut tracks, mend)?;
     Ok(state)
 }
 
@@ -109,6 +119,12 @@ fn list(state: &mut State, folder: &Path, tracks: &mut [LoadedTrack; 2]) {
             append_listed(state, kind, init, &entry);
         }
     }
+    for LoadedTrack { kind, index, .. } in tracks.iter() {
+        state.closed[*kind as usize] = index.closed;
+        if let Some(cause) = index.ends_with.filter(|_| *kind == TrackKind::Video) {
+            state.timeline.explain_end(cause);
+        }
+    }
 }
 
 fn append_listed(state: &mut State, kind: TrackKind, init: u16, entry: &Entry) {
@@ -136,6 +152,7 @@ fn append_listed(state: &mut State, kind: TrackKind, init: u16, entry: &Entry) {
     state
         .timeline
         .append_listed(kind, segment, entry.discontinuity);
+    state.explain(kind, entry.after);
 }
 
 /// Reads the init segment at `map` and adds it.
@@ -204,10 +221,15 @@ struct Found {
 }
 
 /// Steps 3 and 4.
-fn recover(state: &mut State, folder: &Path, tracks: &mut [LoadedTrack; 2]) -> Result<()> {
+fn recover(
+    state: &mut State,
+    folder: &Path,
+    tracks: &mut [LoadedTrack; 2],
+    mend: Mend,
+) -> Result<()> {
     let mut found = Vec::new();
     for track in tracks.iter() {
-        if track.index_bytes > track.index.sound_bytes {
+        if mend == Mend::Yes && track.index_bytes > track.index.sound_bytes {
             let path = folder.join(index_name(track.kind));
             info!(path = %path.display(), at = track.index.sound_bytes, "cut a torn index group");
             let file = OpenOptions::new()
@@ -222,9 +244,8 @@ fn recover(state: &mut State, folder: &Path, tracks: &mut [LoadedTrack; 2]) -> R
             let is_last = place + 1 == track.hours.len();
             let indexed = indexed_bytes(state, track.kind, &name);
             if indexed.is_none() || is_last {
-                found.append(&mut walk(
-                    state, folder, track.kind, &name, indexed, is_last,
-                )?);
+                let cut = is_last && mend == Mend::Yes;
+                found.append(&mut walk(state, folder, track.kind, &name, indexed, cut)?);
             }
         }
     }
@@ -234,8 +255,10 @@ fn recover(state: &mut State, folder: &Path, tracks: &mut [LoadedTrack; 2]) -> R
         if end.is_some_and(|end| segment.start < end) {
             continue;
         }
-        let entry = state.append(kind, segment);
-        append_to_index(state, folder, kind, &entry)?;
+        let entry = state.append(kind, segment, None);
+        if mend == Mend::Yes {
+            append_to_index(state, folder, kind, &entry)?;
+        }
     }
     Ok(())
 }
@@ -272,19 +295,19 @@ fn append_to_index(state: &State, folder: &Path, kind: TrackKind, entry: &Entry)
 }
 
 /// Walks the boxes of the hour file `name` from `indexed` on (from its beginning if `None`) and
-/// returns the segments found. Cuts off what is torn if the file is the track's last.
+/// returns the segments found. Cuts off what is torn if `cut`.
 fn walk(
     state: &mut State,
     folder: &Path,
     kind: TrackKind,
     name: &str,
     indexed: Option<u64>,
-    is_last: bool,
+    cut: bool,
 ) -> Result<Vec<Found>> {
     let path = folder.join(name);
     let file = OpenOptions::new()
         .read(true)
-        .write(is_last)
+        .write(cut)
         .open(&path)
         .context("open", &path)?;
     let len_bytes = file.metadata().context("read", &path)?.len();
@@ -329,7 +352,7 @@ fn walk(
     if !found.is_empty() {
         info!(path = %path.display(), segments = found.len(), "indexed what a crash left");
     }
-    if is_last && walker.offset < len_bytes {
+    if cut && walker.offset < len_bytes {
         info!(path = %path.display(), bytes = len_bytes - walker.offset, "cut a torn chunk");
         file.set_len(walker.offset).context("cut", &path)?;
     }

@@ -9,14 +9,14 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, IoSlice, Write as _},
-    os::unix::fs::FileExt as _,
-    path::Path,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use dayreel_core::{MediaTime, TrackFormat, TrackKind};
+use dayreel_core::{GapCause, MediaTime, TrackFormat, TrackKind};
 use dayreel_manifest::{Init, InitHash, Segment, Sequence, Slice, rounded_seconds};
 
 use crate::{
@@ -34,6 +34,26 @@ const MAX_PIECES: usize = 1024;
 /// The name of a track's index.
 pub(crate) fn index_name(kind: TrackKind) -> String {
     format!("{kind}.m3u8")
+}
+
+/// Whether the index in `folder` ends as that of a day that is over, or the track has no file at all.
+/// Reads its last bytes.
+pub(crate) fn ends_closed(folder: &Path, kind: TrackKind) -> bool {
+    let ending = index::ending(None);
+    let mut last = vec![0; ending.len()];
+    let read = File::open(folder.join(index_name(kind))).and_then(|index| {
+        let begin = index.metadata()?.len().saturating_sub(last.len() as u64);
+        index.read_exact_at(&mut last, begin)
+    });
+    match read {
+        Ok(()) => last == ending.as_bytes(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+            let mut names = fs::read_dir(folder).into_iter().flatten().filter_map(name);
+            !names.any(|name| HourName::parse(kind, &name).is_some())
+        }
+        Err(_) => false,
+    }
 }
 
 /// Writes the first lines of an index whose first segment is so long.
@@ -102,6 +122,8 @@ struct OpenSegment {
     access_units: u32,
     init: u16,
     offset: u64,
+    /// Why nothing was recorded before it, if there is a gap.
+    after: Option<GapCause>,
 }
 
 /// The writer of one track in one day.
@@ -134,8 +156,28 @@ impl TrackWriter {
         &self.folder
     }
 
-    /// Begins a segment whose first chunk says `info`; the chunk itself is written next.
-    pub(crate) fn begin_segment(&mut self, init: &TrackInit, info: &ChunkInfo) -> Result<()> {
+    /// Whether a hand has deleted or moved away what is being written.
+    pub(crate) fn is_gone(&self) -> bool {
+        let folder = self.folder.path();
+        let hour = self.hour.as_ref();
+        let hour = hour.map(|hour| (&hour.file, folder.join(hour.name.to_string())));
+        let index = self.index.as_ref();
+        let index = index.map(|index| (index, folder.join(index_name(self.kind))));
+        let is_gone = |(file, path): (&File, PathBuf)| {
+            let unlinked = file.metadata().is_ok_and(|file| file.nlink() == 0);
+            unlinked || matches!(path.try_exists(), Ok(false))
+        };
+        hour.is_some_and(is_gone) || index.is_some_and(is_gone)
+    }
+
+    /// Begins a segment whose first chunk says `info`, and before which nothing was recorded for
+    /// the reason `after`; the chunk itself is written next.
+    pub(crate) fn begin_segment(
+        &mut self,
+        init: &TrackInit,
+        info: &ChunkInfo,
+        after: Option<GapCause>,
+    ) -> Result<()> {
         self.enter_hour(init, info.start)?;
         let Some(hour) = &self.hour else {
             return Ok(());
@@ -164,6 +206,7 @@ impl TrackWriter {
                 .folder
                 .change(|state| state.timeline.add_init(self.kind, init)),
             offset: hour.len_bytes,
+            after,
         });
         Ok(())
     }
@@ -212,7 +255,7 @@ impl TrackWriter {
                 len_bytes,
             },
         };
-        self.list(segment)
+        self.list(segment, open.after)
     }
 
     /// Copies the last segment of the day before, which runs over midnight, into this day.
@@ -230,20 +273,38 @@ impl TrackWriter {
             starts_with_keyframe: true,
         };
         self.enter_hour(&init, MediaTime::wall_to_media(start))?;
-        self.begin_segment(&init, &info)?;
+        self.begin_segment(&init, &info, None)?;
         self.append_chunk(&[bytes], &info)?;
         self.finish_segment()
     }
 
-    /// The day is over: nothing is added any more.
-    pub(crate) fn close_day(&mut self) -> Result<()> {
+    /// The day is over: nothing is added any more. `ends_with` is why nothing was recorded up to its
+    /// end, if something is missing.
+    pub(crate) fn close_day(&mut self, ends_with: Option<GapCause>) -> Result<()> {
+        let path = self.folder.path().join(index_name(self.kind));
+        let nothing = self
+            .folder
+            .timeline()
+            .track(self.kind)
+            .segments()
+            .is_empty();
+        if nothing || self.folder.is_closed(self.kind) {
+            return Ok(());
+        }
+        if self.index.is_none() {
+            self.index = Some(self.open_index(&path, 0)?);
+        }
         let Some(index) = &mut self.index else {
             return Ok(());
         };
-        let path = self.folder.path().join(index_name(self.kind));
-        index
-            .write_all(b"#EXT-X-ENDLIST\n")
-            .context("write", &path)?;
+        let ending = index::ending(ends_with);
+        index.write_all(ending.as_bytes()).context("write", &path)?;
+        self.folder.change(|state| {
+            state.closed[self.kind as usize] = true;
+            if let Some(cause) = ends_with.filter(|_| self.kind == TrackKind::Video) {
+                state.timeline.explain_end(cause);
+            }
+        });
         self.sync()
     }
 
@@ -259,11 +320,13 @@ impl TrackWriter {
         Ok(())
     }
 
-    fn list(&mut self, segment: Segment) -> Result<()> {
+    fn list(&mut self, segment: Segment, after: Option<GapCause>) -> Result<()> {
         if self.synced.elapsed() >= SYNC_INTERVAL {
             self.sync()?;
         }
-        let entry = self.folder.change(|state| state.append(self.kind, segment));
+        let entry = self
+            .folder
+            .change(|state| state.append(self.kind, segment, after));
         let path = self.folder.path().join(index_name(self.kind));
         if self.index.is_none() {
             self.index = Some(self.open_index(&path, segment.duration_90k)?);
@@ -300,8 +363,14 @@ impl TrackWriter {
             write_header(&mut index, first, duration_90k).context("write", path)?;
             self.target_duration_s = rounded_seconds(duration_90k.into()).max(1);
         } else {
-            self.target_duration_s =
-                index::parse(&fs::read(path).context("read", path)?).target_duration_s;
+            let known = index::parse(&fs::read(path).context("read", path)?);
+            self.target_duration_s = known.target_duration_s;
+            if known.closed {
+                // The day goes on: the clock had been ahead.
+                index.set_len(known.open_bytes).context("cut", path)?;
+                self.folder
+                    .change(|state| state.closed[self.kind as usize] = false);
+            }
         }
         Ok(index)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use chrono::NaiveDate;
-use dayreel_archive::{CameraArchive, DayFolder};
+use dayreel_archive::{CameraArchive, DayFolder, DaySummary};
 use dayreel_core::Kind;
 
 use crate::{app::CameraEntry, error::ApiError};
@@ -36,8 +36,7 @@ pub(crate) struct AskedDay {
     pub(crate) folder: Arc<DayFolder>,
     /// Whether it is over.
     pub(crate) finished: bool,
-    /// How long a shared cache may keep its documents once it is over: a weekday number means
-    /// another day a week later.
+    /// How long a shared cache may keep its documents once it is over.
     pub(crate) max_age_s: u32,
 }
 
@@ -66,7 +65,7 @@ pub(crate) async fn find_day(camera: &CameraEntry, text: &str) -> Result<AskedDa
 fn look_up(archive: &CameraArchive, param: DayParam, asked: &str) -> Result<AskedDay, ApiError> {
     let (folder, max_age_s) = match param {
         DayParam::Today => (archive.today(), 0),
-        DayParam::Weekday(number) => (archive.weekday(number)?, 3600),
+        DayParam::Weekday(number) => (archive.weekday(number)?, weekday_max_age_s(archive)),
         DayParam::Date(date) => (archive.day(date)?, 86_400),
     };
     match folder.filter(|folder| !folder.timeline().is_empty()) {
@@ -79,15 +78,30 @@ fn look_up(archive: &CameraArchive, param: DayParam, asked: &str) -> Result<Aske
             })
         }
         None => {
-            let kept: Vec<_> = archive.dates()?.iter().map(ToString::to_string).collect();
-            let kept = if kept.is_empty() {
-                "none".to_owned()
-            } else {
-                kept.join(", ")
-            };
-            let message = format!("nothing is kept of day {asked}; kept days: {kept}");
+            let kept = kept(&archive.summaries()?);
+            let message = format!("nothing is kept of day {asked}; kept: {kept}");
             Err(ApiError::not_found("unknown_day", message))
         }
+    }
+}
+
+/// A weekday number means another day from midnight on.
+fn weekday_max_age_s(archive: &CameraArchive) -> u32 {
+    let left_s = archive.until_midnight().num_seconds();
+    u32::try_from(left_s).unwrap_or(0).min(3600)
+}
+
+/// What there is, the newest first: `today, 6 (2026-11-22), 2026-11-10`.
+fn kept(days: &[DaySummary]) -> String {
+    let names = days.iter().rev().map(|summary| match summary.day {
+        _ if !summary.finished => "today".to_owned(),
+        day if summary.is_numbered => format!("{} ({day})", day.weekday_number()),
+        day => day.to_string(),
+    });
+    let names: Vec<_> = names.collect();
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.join(", "),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The timeline of one day of one camera: both tracks, their spans and Periods.
 
-use dayreel_core::{Day, MediaTime, TICKS_PER_SECOND, TrackKind};
+use dayreel_core::{Day, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind};
 
 use crate::{
     Init, Segment, Track,
@@ -30,6 +30,8 @@ pub struct Recorded {
     pub start: MediaTime,
     /// The instant after the last.
     pub end: MediaTime,
+    /// Why nothing is recorded before it; `None` if nothing is missing or nobody knows.
+    pub after: Option<GapCause>,
 }
 
 /// One day of one camera, as far as it is recorded. Appended to, never rebuilt.
@@ -42,6 +44,8 @@ pub struct DayTimeline {
     /// Starts of the DASH Periods: one, and another for each new codec configuration.
     periods: Vec<MediaTime>,
     recorded: Vec<Recorded>,
+    /// Why nothing is recorded from the end of `recorded` to the end of the day.
+    ends_with: Option<GapCause>,
 }
 
 impl DayTimeline {
@@ -54,6 +58,7 @@ impl DayTimeline {
             spans: Spans::default(),
             periods: Vec::new(),
             recorded: Vec::new(),
+            ends_with: None,
         }
     }
 
@@ -78,6 +83,25 @@ impl DayTimeline {
     /// The stretches recorded without a gap (of the video track), ascending.
     pub fn recorded(&self) -> &[Recorded] {
         &self.recorded
+    }
+
+    /// Says why nothing is recorded before the newest stretch, which has just begun. The first cause
+    /// that is said counts.
+    pub fn explain_gap(&mut self, cause: GapCause) {
+        if let Some(newest) = self.recorded.last_mut() {
+            newest.after.get_or_insert(cause);
+        }
+    }
+
+    /// Says why nothing is recorded from the newest stretch to the end of the day. Holds until more
+    /// is recorded.
+    pub fn explain_end(&mut self, cause: GapCause) {
+        self.ends_with.get_or_insert(cause);
+    }
+
+    /// Why nothing is recorded at the end of the day, if that was said.
+    pub const fn ends_with(&self) -> Option<GapCause> {
+        self.ends_with
     }
 
     /// Bytes of all segments of all tracks.
@@ -169,8 +193,10 @@ impl DayTimeline {
                 _ => self.recorded.push(Recorded {
                     start: segment.start,
                     end: segment.end(),
+                    after: None,
                 }),
             }
+            self.ends_with = None;
         }
         self.track_mut(kind).push(segment, breaks, period);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dayreel_core::Kind;
+use dayreel_core::{GapCause, Kind};
 use gstreamer::glib;
 
 use crate::elements::MissingElement;
@@ -110,6 +110,22 @@ impl Error {
             Self::Silent(_) => "camera_silent",
             Self::Element { .. } => "camera_stream",
         }
+    }
+
+    /// Why nothing is recorded while that is so.
+    pub const fn gap_cause(&self) -> GapCause {
+        match self {
+            Self::Refused | Self::Unreachable | Self::Unresolved | Self::Timeout(_) => {
+                GapCause::Network
+            }
+            _ => GapCause::Camera,
+        }
+    }
+
+    /// Whether the next attempt to connect tells more: silence comes of a hung camera as of a pulled
+    /// cable.
+    pub const fn is_vague(&self) -> bool {
+        matches!(self, Self::Silent(_))
     }
 
     /// Whether a person has to change something before it works. Such cameras are `failed` and

@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dayreel_core::GapCause;
 use tracing::{info, warn};
 
 use crate::{
@@ -66,11 +67,40 @@ enum Phase {
     Stopped,
 }
 
+/// Why nothing is recorded: what ended it, and of that the first that is not vague. A camera that
+/// reboots ends the connection and then cannot be reached; a pulled cable is silent at first.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Interruption {
+    #[default]
+    None,
+    Vague,
+    Certain,
+}
+
+impl Interruption {
+    /// The cause, if `error` tells more than what was known.
+    fn of(&mut self, error: &Error) -> Option<GapCause> {
+        let known = match error.is_vague() {
+            true => Self::Vague,
+            false => Self::Certain,
+        };
+        match (&*self, &known) {
+            (Self::Certain, _) | (Self::Vague, Self::Vague) => None,
+            _ => {
+                *self = known;
+                Some(error.gap_cause())
+            }
+        }
+    }
+}
+
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     inputs: Receiver<Input>,
     events: Sender<Input>,
     retry: Retry,
+    /// What ended the session that delivered last, or why none has delivered since.
+    interruption: Interruption,
     /// Number of the running session, or of the last.
     session: u64,
     /// Pipelines that have not ended in time.
@@ -85,6 +115,7 @@ impl Supervisor {
             inputs,
             events,
             retry: Retry::default(),
+            interruption: Interruption::default(),
             session: 0,
             abandoned: 0,
             stopping: false,
@@ -155,6 +186,7 @@ impl Supervisor {
         match (phase, event) {
             (Phase::Connecting { session, .. }, Event::Unit) => {
                 info!(camera = %self.shared.settings.id, "live");
+                self.interruption = Interruption::default();
                 self.shared.enter(CameraState::Live, None);
                 Phase::Live {
                     session,
@@ -257,6 +289,9 @@ impl Supervisor {
             retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             "{error}"
         );
+        if let Some(cause) = self.interruption.of(&error) {
+            self.shared.writer.interrupted(cause);
+        }
         self.shared.enter(state, Some(error));
         wait
     }
@@ -274,5 +309,28 @@ impl Supervisor {
 
     fn is_good(&self, since: Instant) -> bool {
         since.elapsed() >= self.shared.settings.timing.good_after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_certain_reason_is_the_cause() {
+        const SILENT: Error = Error::Silent(Duration::ZERO);
+        let causes = |errors: &[Error]| {
+            let mut interruption = Interruption::default();
+            let told = errors.iter().filter_map(|error| interruption.of(error));
+            told.collect::<Vec<_>>()
+        };
+        let (camera, network) = (GapCause::Camera, GapCause::Network);
+        assert_eq!(causes(&[Error::Closed, Error::Refused]), [camera]);
+        assert_eq!(causes(&[SILENT, SILENT]), [camera]);
+        assert_eq!(
+            causes(&[SILENT, Error::Unreachable, Error::Closed]),
+            [camera, network]
+        );
+        assert_eq!(causes(&[Error::Unresolved, Error::Auth]), [network]);
     }
 }

@@ -11,7 +11,7 @@
 
 use std::sync::{Arc, Weak};
 
-use dayreel_core::{AudioFormat, MediaTime, TrackFormat, TrackKind, VideoFormat};
+use dayreel_core::{AudioFormat, GapCause, MediaTime, TrackFormat, TrackKind, VideoFormat};
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
 use gstreamer_pbutils as gst_pbutils;
@@ -223,6 +223,7 @@ fn renew_with_span(kind: TrackKind, tee: &gst::Element, parts: &Arc<Parts>) -> R
             && let Some((parts, tee)) = parts.upgrade().zip(tee.upgrade())
         {
             info!(camera = %parts.shared.settings.id, track = %kind, "a new span begins");
+            parts.shared.writer.interrupted(GapCause::Clock);
             if let Err(error) = parts.renew(kind, &tee) {
                 parts.reporter.report(Event::Failed(error));
             }

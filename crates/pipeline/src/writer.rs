@@ -23,7 +23,7 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_archive::{Piece, Recorder};
-use dayreel_core::{CameraId, TrackKind};
+use dayreel_core::{CameraId, GapCause, TrackKind};
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
@@ -42,6 +42,9 @@ pub trait PieceSink: Send + 'static {
     /// It could not be recorded. The rest of its segment is not offered.
     fn append(&mut self, track: TrackKind, piece: Piece) -> Result<(), dayreel_archive::Error>;
 
+    /// Says why nothing comes for now. What has been appended before is not concerned.
+    fn interrupted(&mut self, _cause: GapCause) {}
+
     /// The session is over; another may follow.
     ///
     /// # Errors
@@ -52,6 +55,10 @@ pub trait PieceSink: Send + 'static {
 impl PieceSink for Recorder {
     fn append(&mut self, track: TrackKind, piece: Piece) -> Result<(), dayreel_archive::Error> {
         Self::append(self, track, piece)
+    }
+
+    fn interrupted(&mut self, cause: GapCause) {
+        Self::interrupted(self, cause);
     }
 
     fn finish(&mut self) -> Result<(), dayreel_archive::Error> {
@@ -71,6 +78,7 @@ struct Load {
 
 enum Order {
     Piece(TrackKind, Piece, usize),
+    Interrupted(GapCause),
     Finish,
     Stop,
 }
@@ -118,8 +126,15 @@ impl Writer {
             load: Arc::clone(&self.load),
             init: None,
             state: FeedState::Skipping,
+            overflowed: false,
             log: Throttle::default(),
         }
+    }
+
+    /// Says why nothing comes, after all that has been fed before; see [`PieceSink::interrupted`].
+    pub(crate) fn interrupted(&self, cause: GapCause) {
+        // It fails only when the thread has ended, and then nothing more is recorded.
+        let _ = self.orders.send(Order::Interrupted(cause));
     }
 
     /// The session is over: completes its segments after all that has been fed before.
@@ -157,6 +172,8 @@ pub(crate) struct Feed {
     /// The init segment that the writer has not got yet.
     init: Option<Bytes>,
     state: FeedState,
+    /// The writer has yet to hear that something did not fit.
+    overflowed: bool,
     log: Throttle,
 }
 
@@ -187,8 +204,13 @@ impl Feed {
             || self.load.bytes.load(Ordering::Relaxed) + len_bytes > MOST_BYTES
         {
             self.state = FeedState::Skipping;
+            self.overflowed = true;
             self.dropped(units);
             return;
+        }
+        if std::mem::take(&mut self.overflowed) {
+            // As for Writer::interrupted.
+            let _ = self.orders.send(Order::Interrupted(GapCause::Disk));
         }
         if let Some(init) = self.init.take() {
             self.send(Piece::Init(init), 0);
@@ -234,6 +256,7 @@ impl<S: PieceSink> Work<S> {
                     self.load.pieces.fetch_sub(1, Ordering::Relaxed);
                     self.load.bytes.fetch_sub(len_bytes, Ordering::Relaxed);
                 }
+                Order::Interrupted(cause) => self.sink.interrupted(cause),
                 Order::Finish => self.finish(),
                 Order::Stop => break,
             }
@@ -339,6 +362,10 @@ mod tests {
             }
         }
 
+        fn interrupted(&mut self, cause: GapCause) {
+            self.reports.send(cause.to_string()).unwrap();
+        }
+
         fn finish(&mut self) -> Result<(), dayreel_archive::Error> {
             self.reports.send("finish".to_owned()).unwrap();
             Ok(())
@@ -389,7 +416,7 @@ mod tests {
         feed.chunk(true, chunk(5));
         feed.chunk(false, chunk(6));
         assert!(writer.stop(soon()));
-        assert_eq!(all(&reported), "init [5 6 finish");
+        assert_eq!(all(&reported), "disk init [5 6 finish");
         assert_eq!(writer.dropped_units(), 1 + 2 + 1 + 1);
     }
 

@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
+mod gaps;
+mod hands;
 mod recorder;
 mod recovery;

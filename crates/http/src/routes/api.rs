@@ -6,8 +6,10 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, http::header, web};
 use chrono::{DateTime, SecondsFormat};
 use chrono_tz::Tz;
-use dayreel_archive::DaySummary;
-use dayreel_core::{AudioFormat, CameraId, TICKS_PER_SECOND, TrackKind, VideoFormat, WallTime};
+use dayreel_archive::{DaySummary, Gap};
+use dayreel_core::{
+    AudioFormat, CameraId, GapCause, TICKS_PER_SECOND, TrackKind, VideoFormat, WallTime,
+};
 use dayreel_manifest::Recorded;
 use serde::Serialize;
 
@@ -102,6 +104,8 @@ struct GapView {
     start: String,
     end: String,
     duration_s: f64,
+    /// `camera`, `network`, `disk`, `restart`, `clock`; `null` if nobody knows.
+    cause: Option<GapCause>,
 }
 
 async fn list(app: web::Data<App>) -> HttpResponse {
@@ -200,10 +204,11 @@ fn day_view(summary: &DaySummary) -> DayView {
         start: text(recorded.start.media_to_wall()),
         end: text(recorded.end.media_to_wall()),
     };
-    let gap = |pair: &[Recorded]| GapView {
-        start: text(pair[0].end.media_to_wall()),
-        end: text(pair[1].start.media_to_wall()),
-        duration_s: seconds(pair[1].start.saturating_since(pair[0].end)),
+    let gap = |gap: &Gap| GapView {
+        start: text(gap.start.media_to_wall()),
+        end: text(gap.end.media_to_wall()),
+        duration_s: seconds(gap.end.saturating_since(gap.start)),
+        cause: gap.cause,
     };
     DayView {
         date: day.to_string(),
@@ -213,7 +218,7 @@ fn day_view(summary: &DaySummary) -> DayView {
         end: text(day.end()),
         bytes: summary.bytes,
         spans: summary.recorded.iter().map(span).collect(),
-        gaps: summary.recorded.windows(2).map(gap).collect(),
+        gaps: summary.gaps.iter().map(gap).collect(),
     }
 }
 
