@@ -6,6 +6,7 @@
 pub mod client;
 pub mod foreign;
 pub mod make_day;
+pub mod numbers;
 pub mod players;
 pub mod process;
 pub mod rules;

@@ -11,6 +11,7 @@ use crate::{Error, Result};
 const NON_SYNC_SAMPLE: u32 = 0x0001_0000;
 
 pub(crate) const STYP: FourCC = FourCC::new(b"styp");
+pub(crate) const MOOF: FourCC = FourCC::new(b"moof");
 pub(crate) const MDAT: FourCC = FourCC::new(b"mdat");
 
 /// What a chunk says of itself.
@@ -87,6 +88,66 @@ fn chunk_info(moof: &Moof) -> Option<ChunkInfo> {
         access_units: u32::try_from(samples().count()).ok()?,
         starts_with_keyframe: flags & NON_SYNC_SAMPLE == 0,
     })
+}
+
+/// One access unit of a chunk, and where its bytes are in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UnitPlace {
+    /// Presentation time.
+    pub(crate) presentation: MediaTime,
+    /// Decode time.
+    pub(crate) decode: MediaTime,
+    pub(crate) is_keyframe: bool,
+    /// First byte, in the file.
+    pub(crate) offset: u64,
+    /// Length in bytes.
+    pub(crate) len_bytes: u32,
+}
+
+impl UnitPlace {
+    /// The byte after its last.
+    pub(crate) const fn end(&self) -> u64 {
+        self.offset + self.len_bytes as u64
+    }
+}
+
+/// The access units of the chunk whose whole `moof` is `moof`, which lies at `offset` of its file.
+///
+/// # Errors
+/// [`Error::Mux`] if it is unreadable, or says of an access unit neither where nor how long it is.
+pub(crate) fn chunk_units(track: TrackKind, moof: &[u8], offset: u64) -> Result<Vec<UnitPlace>> {
+    let parsed = find::<Moof>(track, "chunk", moof)?;
+    unit_places(&parsed, offset).ok_or(Error::Mux {
+        track,
+        what: "chunk",
+        source: None,
+    })
+}
+
+fn unit_places(moof: &Moof, offset: u64) -> Option<Vec<UnitPlace>> {
+    let traf = moof.traf.first()?;
+    let mut decode = MediaTime::from_ticks(traf.tfdt.as_ref()?.base_media_decode_time);
+    let mut units = Vec::new();
+    for run in &traf.trun {
+        // ISO/IEC 14496-12 §8.8.7.1, default-base-is-moof.
+        let mut at = offset.checked_add_signed(run.data_offset?.into())?;
+        for sample in run.samples.iter() {
+            let len_bytes = sample.size.or(traf.tfhd.default_sample_size)?;
+            let flags = sample.flags.or(traf.tfhd.default_sample_flags).unwrap_or(0);
+            let shown = decode.ticks().checked_add_signed(sample.cts.unwrap_or(0))?;
+            units.push(UnitPlace {
+                presentation: MediaTime::from_ticks(shown),
+                decode,
+                is_keyframe: flags & NON_SYNC_SAMPLE == 0,
+                offset: at,
+                len_bytes,
+            });
+            at = at.checked_add(len_bytes.into())?;
+            let duration = sample.duration.or(traf.tfhd.default_sample_duration)?;
+            decode = decode.saturating_add(duration.into());
+        }
+    }
+    Some(units)
 }
 
 /// The box that begins `bytes`: its kind and its whole length in bytes. `None` if not even the

@@ -49,6 +49,44 @@ pub fn read_init(track: TrackKind, bytes: &[u8]) -> Result<TrackFormat> {
         })
 }
 
+/// What a decoder has to know before the first access unit of an init segment's video.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VideoConfig {
+    /// H.264: the `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1).
+    H264(Bytes),
+    /// H.265: the `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §8.3.3.1).
+    H265(Bytes),
+}
+
+/// The decoder configuration in an init segment of the video track.
+///
+/// # Errors
+/// [`Error::Mux`] if it is unreadable or has neither H.264 nor H.265.
+pub fn video_config(init: &Bytes) -> Result<VideoConfig> {
+    let moov = find::<Moov>(TrackKind::Video, "init segment", init)?;
+    let codec = moov
+        .trak
+        .first()
+        .and_then(|trak| trak.mdia.minf.stbl.stsd.codecs.first());
+    let record = |kind| {
+        // The record as the camera's parameter sets gave it, not as it was understood.
+        let begin = init.windows(4).position(|word| word == kind)?;
+        let (_, len_bytes) = next_box(init.get(begin.checked_sub(4)?..)?)?;
+        let end = begin.checked_add(usize::try_from(len_bytes).ok()?)?;
+        (end - 4 <= init.len()).then(|| init.slice(begin + 4..end - 4))
+    };
+    match codec {
+        Some(Codec::Avc1(_) | Codec::Avc3(_)) => record(b"avcC").map(VideoConfig::H264),
+        Some(Codec::Hvc1(_) | Codec::Hev1(_)) => record(b"hvcC").map(VideoConfig::H265),
+        _ => None,
+    }
+    .ok_or(Error::Mux {
+        track: TrackKind::Video,
+        what: "codec",
+        source: None,
+    })
+}
+
 /// The init segment without its creation and modification times, which say when the muxer started:
 /// the same configuration has the same bytes, so that a restart needs no new map.
 pub(crate) fn without_times(bytes: &Bytes) -> Bytes {

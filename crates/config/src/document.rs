@@ -150,17 +150,18 @@ impl<'d> Table<'d> {
     }
 
     /// The integer under `key`, if it is in its range of `unit`.
-    pub(crate) fn integer(
+    pub(crate) fn integer<N: Copy + Into<u64> + TryFrom<u64>>(
         &self,
         key: &str,
-        (min, max): (u8, u8),
+        (min, max): (N, N),
         unit: &'static str,
         report: &mut Report<'_>,
-    ) -> Option<u8> {
+    ) -> Option<N> {
+        let (min, max) = (min.into(), max.into());
         let (integer, at) = self.read(key, "an integer", report, DeValue::as_integer)?;
-        let value = u8::from_str_radix(integer.as_str(), integer.radix());
+        let value = u64::from_str_radix(integer.as_str(), integer.radix());
         match value {
-            Ok(value) if (min..=max).contains(&value) => Some(value),
+            Ok(value) if (min..=max).contains(&value) => N::try_from(value).ok(),
             _ => {
                 let given = integer.to_string();
                 let refusal = Refusal::OutOfRange {

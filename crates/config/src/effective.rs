@@ -26,6 +26,7 @@ pub fn effective_toml(settings: &Settings) -> String {
             line("transport", camera.transport.name()),
             format!("audio = {}", camera.audio),
             format!("segment_s = {}", camera.segment.as_secs()),
+            format!("frame_max_age_s = {}", camera.frame_max_age.as_secs()),
         ]);
     }
     lines.push(String::new());

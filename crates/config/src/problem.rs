@@ -176,9 +176,9 @@ pub enum Refusal {
         /// As written.
         given: String,
         /// Smallest allowed.
-        min: u8,
+        min: u64,
         /// Largest allowed.
-        max: u8,
+        max: u64,
         /// What is counted.
         unit: &'static str,
     },

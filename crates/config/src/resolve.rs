@@ -15,8 +15,8 @@ use crate::{
     problem::{Given, Problem, Refusal},
     secret_url::SecretUrl,
     settings::{
-        Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_LISTEN, DEFAULT_SEGMENT_S, MAX_DAYS_TO_KEEP,
-        MAX_SEGMENT_S, Server, Settings, Transport,
+        Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_LISTEN, DEFAULT_SEGMENT_S,
+        MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S, MAX_SEGMENT_S, Server, Settings, Transport,
     },
     template, timezone,
     warning::Warning,
@@ -47,6 +47,7 @@ pub(crate) const CAMERA_KEYS: &[Key] = &[
     Key::new("transport"),
     Key::new("audio"),
     Key::new("segment_s"),
+    Key::new("frame_max_age_s"),
 ];
 
 /// Settings and warnings of `text`, or everything that is wrong with it.
@@ -178,6 +179,8 @@ impl Resolver<'_, '_> {
         let days = table.integer("days_to_keep", days, "full days before today", self.report);
         let segment = (1, MAX_SEGMENT_S);
         let segment = table.integer("segment_s", segment, "seconds", self.report);
+        let age = (0, MAX_FRAME_MAX_AGE_S);
+        let age = table.integer("frame_max_age_s", age, "seconds", self.report);
         let timezone = self.text(&table, "timezone", timezone::parse);
         let transport = self.text(&table, "transport", parse_transport);
         let audio = table.boolean("audio", self.report);
@@ -189,6 +192,7 @@ impl Resolver<'_, '_> {
             transport: transport?.unwrap_or_default(),
             audio: audio.unwrap_or(true),
             segment: Duration::from_secs(segment.unwrap_or(DEFAULT_SEGMENT_S).into()),
+            frame_max_age: Duration::from_secs(age.unwrap_or(DEFAULT_FRAME_MAX_AGE_S).into()),
         })
     }
 

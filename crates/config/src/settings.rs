@@ -18,6 +18,10 @@ pub const MAX_DAYS_TO_KEEP: u8 = 6;
 pub const DEFAULT_SEGMENT_S: u8 = 4;
 /// Largest `segment_s`, seconds.
 pub const MAX_SEGMENT_S: u8 = 10;
+/// `frame_max_age_s` where nothing else is said, seconds.
+pub const DEFAULT_FRAME_MAX_AGE_S: u32 = 300;
+/// Largest `frame_max_age_s`, seconds: a day.
+pub const MAX_FRAME_MAX_AGE_S: u32 = 86_400;
 
 /// Everything the program needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +73,9 @@ pub struct Camera {
     /// Target length of a segment; the next keyframe after it ends the segment. Whole seconds,
     /// 1 to [`MAX_SEGMENT_S`].
     pub segment: Duration,
+    /// How long after the camera went away its last picture is still shown, marked as stale. Whole
+    /// seconds, up to [`MAX_FRAME_MAX_AGE_S`].
+    pub frame_max_age: Duration,
 }
 
 /// How RTP travels from the camera.

@@ -55,9 +55,9 @@ fn unknown_keys() {
         &text,
         &[
             "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera",
-            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s",
-            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s",
-            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s",
+            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
+            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
+            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
         ],
     );
     refused(
@@ -187,6 +187,16 @@ fn ranges_and_words() {
         &[
             "f.toml:4:16: camera.a.days_to_keep: is 99999999999999999999; allowed is 0 to 6 (full days before today)",
             "f.toml:5:13: camera.a.segment_s: is 0x0b; allowed is 1 to 10 (seconds)",
+        ],
+    );
+    refused(
+        &format!("{CAMERA}frame_max_age_s = 86401\n"),
+        &["f.toml:4:19: camera.a.frame_max_age_s: is 86401; allowed is 0 to 86400 (seconds)"],
+    );
+    refused(
+        &format!("{CAMERA}frame_max_age_s = 1.5\n"),
+        &[
+            "f.toml:4:19: camera.a.frame_max_age_s: must be an integer, not a number with a fraction",
         ],
     );
     refused(

@@ -49,6 +49,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
             transport: Transport::Tcp,
             audio: true,
             segment: Duration::from_secs(dayreel_config::DEFAULT_SEGMENT_S.into()),
+            frame_max_age: Duration::from_secs(dayreel_config::DEFAULT_FRAME_MAX_AGE_S.into()),
         });
     }
     let server = dayreel_config::Server {

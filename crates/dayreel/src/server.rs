@@ -12,7 +12,7 @@ use dayreel_archive::{CameraArchive, Store};
 use dayreel_config::{Camera as CameraConfig, Settings};
 use dayreel_core::{Clock, SystemClock, TICKS_PER_SECOND};
 use dayreel_http::{App, CameraEntry};
-use dayreel_pipeline::{Camera, CameraSettings, CameraState, Timing};
+use dayreel_pipeline::{Camera, CameraSettings, CameraState, Timing, frame::FrameSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How often a camera that is waited for is asked.
@@ -66,10 +66,14 @@ impl Server {
                 .with_context(|| format!("cannot read the recordings of {}", config.id))?;
             archive.expect_segments_of(ticks(config.segment));
             let settings = camera_settings(config);
+            let frames = FrameSettings {
+                max_age: config.frame_max_age,
+                ..FrameSettings::default()
+            };
             let camera = Camera::start(settings, &archive, Arc::clone(&clock))?;
             let camera = Arc::new(camera);
             retention.push((Arc::clone(&archive), config.days_to_keep));
-            entries.push(CameraEntry::new(archive, Arc::clone(&camera)));
+            entries.push(CameraEntry::new(archive, Arc::clone(&camera), frames));
             cameras.push(camera);
         }
         Ok(Self {

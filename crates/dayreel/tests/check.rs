@@ -47,6 +47,7 @@ timezone = \"Europe/Berlin\"
 transport = \"tcp\"
 audio = true
 segment_s = 4
+frame_max_age_s = 300
 ";
     assert_eq!(text(&output.stdout), expected);
     assert_eq!(

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use dayreel_archive::CameraArchive;
 use dayreel_core::{CameraId, Clock};
-use dayreel_pipeline::{Camera, frame::FrameMaker};
+use dayreel_pipeline::{
+    Camera,
+    frame::{FrameMaker, FrameSettings, PastFrames},
+};
 
 use crate::error::ApiError;
 
@@ -13,16 +16,17 @@ pub struct CameraEntry {
     archive: Arc<CameraArchive>,
     camera: Arc<Camera>,
     frames: FrameMaker,
+    past_frames: PastFrames,
 }
 
 impl CameraEntry {
     /// A running camera and its recordings.
-    pub fn new(archive: Arc<CameraArchive>, camera: Arc<Camera>) -> Self {
-        let frames = FrameMaker::new(Arc::clone(camera.ring()));
+    pub fn new(archive: Arc<CameraArchive>, camera: Arc<Camera>, frames: FrameSettings) -> Self {
         Self {
+            frames: FrameMaker::with_settings(Arc::clone(camera.ring()), frames),
+            past_frames: PastFrames::new(Arc::clone(&archive)),
             archive,
             camera,
-            frames,
         }
     }
 
@@ -36,6 +40,10 @@ impl CameraEntry {
 
     pub(crate) const fn frames(&self) -> &FrameMaker {
         &self.frames
+    }
+
+    pub(crate) const fn past_frames(&self) -> &PastFrames {
+        &self.past_frames
     }
 
     /// Why nothing comes from the camera, in words.

@@ -9,6 +9,7 @@ mod error;
 mod file_body;
 mod routes;
 mod server;
+mod time_param;
 
 pub use app::{App, CameraEntry};
 pub use error::ApiError;

@@ -94,7 +94,7 @@ fn media_is_open() -> DefaultHeaders {
         .add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .add((
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "Content-Length, Content-Range, Date, ETag, X-Frame-Time",
+            "Content-Length, Content-Range, Date, ETag, X-Frame-Stale, X-Frame-Time",
         ))
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
 }

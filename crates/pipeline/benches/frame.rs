@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use criterion::{BenchmarkId, Criterion};
 use dayreel_pipeline::{
     Ring, RingSettings,
-    frame::{FrameMaker, FrameSettings},
+    frame::{FrameMaker, FrameSettings, Look},
 };
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -107,7 +107,7 @@ async fn cold_frame(ring: &Arc<Ring>) -> Result<usize> {
         ..FrameSettings::default()
     };
     let maker = FrameMaker::with_settings(ring.clone(), settings);
-    Ok(maker.frame(None).await?.jpeg.len())
+    Ok(maker.frame(Look::default()).await?.jpeg.len())
 }
 
 fn ffmpeg_frame(file: &Path, units: usize) -> Result<()> {

@@ -1,14 +1,16 @@
-//! JPEG of now: decoded on request from the open GOP, shared by all who ask meanwhile.
+//! JPEGs, decoded on request: of now from the open GOP, of the past from the recordings. One decode
+//! for all who want the same picture.
 //!
 //! ```text
-//! ring ─ open GOP ─ decoder ─ newest picture ─┬ scale, convert ─ jpegenc ─ width a
-//!                                             └ scale, convert ─ jpegenc ─ width b
+//! ring ──── open GOP ───────────┐
+//!                               ├ decoder ─ picture ─┬ scale, convert ─ jpegenc ─ width a
+//! archive ─ keyframe … picture ─┘                    └ scale, convert ─ jpegenc ─ width b
 //! ```
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use dayreel_core::{Kind, WallTime};
+use dayreel_core::{Kind, MediaTime, WallTime};
 use gstreamer as gst;
 use gstreamer::glib;
 
@@ -18,10 +20,15 @@ mod driven;
 mod jpeg;
 mod maker;
 mod memory;
+mod past;
 #[cfg(test)]
-mod streams;
+pub(crate) mod recorded;
+mod slots;
+#[cfg(test)]
+pub(crate) mod streams;
 
 pub use maker::FrameMaker;
+pub use past::PastFrames;
 
 /// A picture of the camera, compressed.
 #[derive(Clone, Debug)]
@@ -34,6 +41,27 @@ pub struct Frame {
     pub height: u32,
     /// When the camera took it.
     pub taken: WallTime,
+    /// How long ago it came in, if that is longer than what can be called now.
+    pub stale: Option<Duration>,
+}
+
+/// How a frame is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// At most so many pixels wide, and never enlarged. `None`: as the camera has it.
+    pub width: Option<u32>,
+    /// Quality of the JPEG, 1 to 100.
+    pub quality: u8,
+}
+
+impl Default for Look {
+    /// As the camera has it, quality 85: no blocks to be seen, at twice the size of 75 at most.
+    fn default() -> Self {
+        Self {
+            width: None,
+            quality: 85,
+        }
+    }
 }
 
 /// Why there is no frame.
@@ -45,6 +73,23 @@ pub enum FrameError {
     /// The newest picture is older than anything that could be called now.
     #[error("the camera has delivered no picture for {} s", .0.as_secs())]
     Stale(Duration),
+    /// Nothing is recorded at that time.
+    #[error("nothing is recorded at that time")]
+    NotRecorded {
+        /// Until when something is recorded before it on that day.
+        before: Option<MediaTime>,
+        /// From when on something is recorded after it on that day.
+        after: Option<MediaTime>,
+    },
+    /// So many bytes would have to be decoded for one picture.
+    #[error(
+        "the picture is {} MB after its keyframe, too far to decode; ask for the nearest keyframe",
+        .0 / 1_000_000
+    )]
+    TooFarFromKeyframe(u64),
+    /// The recording cannot be read.
+    #[error("the recording cannot be read")]
+    Archive(#[source] Arc<dayreel_archive::Error>),
     /// Too many others are being decoded.
     #[error("too many frames are wanted at once")]
     Busy,
@@ -72,6 +117,9 @@ impl FrameError {
             Self::NothingYet | Self::Stale(_) | Self::Undecodable | Self::Interrupted => {
                 Kind::Unavailable
             }
+            Self::NotRecorded { .. } => Kind::NotFound,
+            Self::TooFarFromKeyframe(_) => Kind::InvalidArgument,
+            Self::Archive(error) => error.kind(),
             Self::Busy => Kind::Busy,
             Self::Codec(_) | Self::Element(_) | Self::Flow(_) => Kind::Internal,
         }
@@ -81,8 +129,10 @@ impl FrameError {
 /// Limits of a [`FrameMaker`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameSettings {
-    /// A newest picture that arrived longer ago than this is no answer to "now".
+    /// A newest picture that arrived longer ago than this is not called now any more.
     pub stale_after: Duration,
+    /// And one that arrived longer ago than this is not shown.
+    pub max_age: Duration,
     /// How long an answer may take: waiting for others first, then decoding.
     pub deadline: Duration,
     /// How long a decoded picture is remembered after the last request for it.
@@ -93,6 +143,7 @@ impl Default for FrameSettings {
     fn default() -> Self {
         Self {
             stale_after: Duration::from_secs(10),
+            max_age: Duration::from_secs(dayreel_config::DEFAULT_FRAME_MAX_AGE_S.into()),
             deadline: Duration::from_secs(10),
             idle: Duration::from_secs(5),
         }

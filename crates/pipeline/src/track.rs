@@ -240,7 +240,7 @@ fn pts_to_90k(pts: gst::ClockTime) -> u64 {
 }
 
 /// Ticks to the nanosecond above, which a muxer that rounds down turns into the same tick.
-fn media_to_pts(media: MediaTime) -> gst::ClockTime {
+pub(crate) fn media_to_pts(media: MediaTime) -> gst::ClockTime {
     let ns = (u128::from(media.ticks()) * 100_000).div_ceil(9);
     gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(u64::MAX - 1))
 }

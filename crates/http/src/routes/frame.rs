@@ -1,51 +1,230 @@
-//! `/{cam}/frame`: a JPEG of now. `?width=` scales it down.
+//! `/{cam}/frame`: a JPEG of now. `/{cam}/frame/{time}`: one of a recorded instant.
+//!
+//! | query | meaning |
+//! | --- | --- |
+//! | `width` | at most so many pixels wide, never enlarged |
+//! | `quality` | of the JPEG |
+//! | `nearest=keyframe` | of the past: the keyframe next to the time, which costs least |
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, EntityTag},
+    },
+    web,
+};
 use chrono::SecondsFormat;
+use dayreel_archive::Pick;
+use dayreel_core::{Day, Kind, MediaTime, WallTime};
+use dayreel_pipeline::frame::{Frame, FrameError, Look};
 use serde::Deserialize;
 
-use crate::{app::App, error::ApiError, routes::read_only};
+use crate::{
+    app::{App, CameraEntry},
+    error::ApiError,
+    file_body::is_known,
+    routes::read_only,
+    time_param,
+};
 
 /// Widths that can be asked for, in pixels.
 const WIDTHS: std::ops::RangeInclusive<u32> = 16..=7680;
 
+/// Qualities that can be asked for.
+const QUALITIES: std::ops::RangeInclusive<u8> = 1..=100;
+
+/// A picture of now may be kept, but has to be asked for again.
+const OF_NOW: &str = "no-cache";
+
+/// A recorded picture stays what it is; so long after it nothing comes between any more.
+const SETTLED_S: i64 = 60;
+
+/// As long as a day may be kept. `private`: pictures of a camera are for those who asked.
+const OF_THE_PAST: &str = "private, max-age=604800, immutable";
+
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config.service(read_only("/{cam}/frame").get(now));
+    config
+        .service(read_only("/{cam}/frame").get(now))
+        .service(read_only("/{cam}/frame/{time}").get(past));
 }
 
 #[derive(Deserialize)]
-struct Size {
+struct Query {
     width: Option<String>,
+    quality: Option<String>,
+    nearest: Option<String>,
 }
 
 async fn now(
     app: web::Data<App>,
     cam: web::Path<String>,
-    size: web::Query<Size>,
+    query: web::Query<Query>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let entry = app.camera(&cam)?;
-    let width = size.width.as_deref().map(parse_width).transpose()?;
-    let frame = entry.frames().frame(width).await.map_err(|error| {
+    let look = look(&query)?;
+    if query.nearest.is_some() {
+        let message = "nearest is for a time: /{cam}/frame/{time}?nearest=keyframe";
+        return Err(ApiError::invalid(message));
+    }
+    let frame = entry.frames().frame(look).await.map_err(|error| {
         let message = format!("{error}; {}", entry.why_offline());
         ApiError::new(error.kind(), "no_frame", message)
     })?;
+    let etag = tag(frame.taken, look);
+    if is_known(&request, &etag) {
+        return Ok(not_modified(&etag, OF_NOW));
+    }
+    Ok(jpeg(entry, frame, &etag, OF_NOW))
+}
+
+async fn past(
+    app: web::Data<App>,
+    path: web::Path<(String, String)>,
+    query: web::Query<Query>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&path.0)?;
+    let look = look(&query)?;
+    let pick = match query.nearest.as_deref() {
+        None => Pick::Exact,
+        Some("keyframe") => Pick::NearestKeyframe,
+        Some(_) => {
+            let message = "nearest is `keyframe`; without it the frame is exact";
+            return Err(ApiError::invalid(message));
+        }
+    };
+    let now = app.clock().now();
+    let asked = time_param::parse(&path.1, now, entry.archive().zone())?;
+    let at = MediaTime::wall_to_media(asked.at);
+    let past = entry.past_frames();
+    let picture = match past.find(at, pick).await {
+        Ok(picture) => picture,
+        Err(error) => return Err(refusal(entry, asked.at, error).await),
+    };
+    let etag = tag(picture.taken.media_to_wall(), look);
+    let settled = asked.is_absolute && (now - asked.at).num_seconds() > SETTLED_S;
+    let cache = if settled { OF_THE_PAST } else { OF_NOW };
+    if is_known(&request, &etag) {
+        return Ok(not_modified(&etag, cache));
+    }
+    match past.frame(picture, look).await {
+        Ok(frame) => Ok(jpeg(entry, frame, &etag, cache)),
+        Err(error) => Err(refusal(entry, asked.at, error).await),
+    }
+}
+
+/// Strong: the same picture, size and quality are the same bytes.
+fn tag(taken: WallTime, look: Look) -> EntityTag {
+    let taken_90k = MediaTime::wall_to_media(taken).ticks();
+    let width = look.width.unwrap_or(0);
+    EntityTag::new_strong(format!("f-{taken_90k}-{width}-{}", look.quality))
+}
+
+fn not_modified(etag: &EntityTag, cache: &'static str) -> HttpResponse {
+    HttpResponse::build(StatusCode::NOT_MODIFIED)
+        .insert_header((header::CACHE_CONTROL, cache))
+        .insert_header((header::ETAG, etag.to_string()))
+        .finish()
+}
+
+fn jpeg(entry: &CameraEntry, frame: Frame, etag: &EntityTag, cache: &'static str) -> HttpResponse {
     let taken = frame.taken.with_timezone(&entry.archive().zone());
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .content_type("image/jpeg")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CACHE_CONTROL, cache))
+        .insert_header((header::ETAG, etag.to_string()))
         .insert_header((
             "X-Frame-Time",
             taken.to_rfc3339_opts(SecondsFormat::Millis, false),
-        ))
-        .body(frame.jpeg))
+        ));
+    if let Some(age) = frame.stale {
+        response.insert_header(("X-Frame-Stale", format!("{} s", age.as_secs())));
+    }
+    response.body(frame.jpeg)
 }
 
-fn parse_width(text: &str) -> Result<u32, ApiError> {
-    let width = text.parse().ok().filter(|width| WIDTHS.contains(width));
-    width.ok_or_else(|| {
-        let (least, most) = (WIDTHS.start(), WIDTHS.end());
+/// Why there is no frame of `at`.
+async fn refusal(entry: &CameraEntry, at: WallTime, error: FrameError) -> ApiError {
+    let zone = entry.archive().zone();
+    let local = |time: WallTime| {
+        let local = time.with_timezone(&zone);
+        local.to_rfc3339_opts(SecondsFormat::Millis, false)
+    };
+    match error {
+        FrameError::NotRecorded {
+            before: None,
+            after: None,
+        } => {
+            let archive = entry.archive().clone();
+            let dates = match web::block(move || archive.dates()).await {
+                Ok(Ok(dates)) => dates,
+                Ok(Err(error)) => return error.into(),
+                Err(error) => return ApiError::internal(&error),
+            };
+            let kept: Vec<_> = dates.iter().map(ToString::to_string).collect();
+            let kept = match kept.as_slice() {
+                [] => "none".to_owned(),
+                kept => kept.join(", "),
+            };
+            let day = Day::containing(at, zone);
+            let message = format!("nothing is kept of {day}; kept days: {kept}");
+            ApiError::not_found("not_recorded", message)
+        }
+        FrameError::NotRecorded { before, after } => {
+            let before = before
+                .map(|end| format!(", the last before it ends {}", local(end.media_to_wall())));
+            let after =
+                after.map(|start| format!(", the next begins {}", local(start.media_to_wall())));
+            let message = format!(
+                "nothing is recorded at {}{}{}",
+                local(at),
+                before.unwrap_or_default(),
+                after.unwrap_or_default()
+            );
+            ApiError::not_found("not_recorded", message)
+        }
+        FrameError::Archive(error) => match error.kind() {
+            Kind::NotFound => ApiError::not_found("expired", "this recording is no longer kept"),
+            _ => ApiError::internal(&*error),
+        },
+        // There is a recording, and it is damaged: that does not change by asking again.
+        FrameError::Undecodable => ApiError::not_found(
+            "undecodable",
+            "the recording cannot be decoded at that time",
+        ),
+        error => ApiError::new(error.kind(), "no_frame", error.to_string()),
+    }
+}
+
+fn look(query: &Query) -> Result<Look, ApiError> {
+    let default = Look::default();
+    let width = query.width.as_deref();
+    let quality = query.quality.as_deref();
+    Ok(Look {
+        width: width
+            .map(|text| in_range("width", text, &WIDTHS, " of pixels"))
+            .transpose()?,
+        quality: match quality {
+            Some(text) => in_range("quality", text, &QUALITIES, "")?,
+            None => default.quality,
+        },
+    })
+}
+
+fn in_range<N: std::str::FromStr + PartialOrd + std::fmt::Display>(
+    name: &str,
+    text: &str,
+    range: &std::ops::RangeInclusive<N>,
+    unit: &str,
+) -> Result<N, ApiError> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
         ApiError::invalid(format!(
-            "width is a whole number of pixels from {least} to {most}"
+            "{name} is a whole number{unit} from {least} to {most}"
         ))
     })
 }

@@ -26,7 +26,8 @@ pub(super) struct Picture {
     pub(super) taken: WallTime,
 }
 
-/// Decodes `gop` with `threads` threads and returns the last picture in presentation order.
+/// Decodes `gop` with `threads` threads and returns its newest picture: the last in presentation
+/// order that is not after `gop.newest`.
 ///
 /// Where an access unit cannot be decoded, all after it refer to something that is not there: the
 /// answer is then the last good picture before. At `deadline` decoding stops, with the last picture
@@ -40,7 +41,7 @@ pub(super) fn newest_picture(
     deadline: Instant,
 ) -> Result<Picture, FrameError> {
     let (mut output, pushed) = decode(gop, &gop.access_units, threads, deadline)?;
-    if let Some(lost) = first_lost(gop, pushed, &output.times) {
+    if let Some(lost) = first_lost(gop, pushed, &output) {
         tracing::debug!(unit = lost, "undecodable: the frame is the picture before");
         // Once more, up to there: no picture but the newest was kept.
         (output, _) = decode(gop, &gop.access_units[..lost], threads, deadline)?;
@@ -63,7 +64,8 @@ fn decode(
     deadline: Instant,
 ) -> Result<(Output, usize), FrameError> {
     let decoder = decoder_for(&gop.caps, threads)?;
-    let decoder = Driven::start(decoder, &gop.caps).map_err(FrameError::Element)?;
+    let decoder =
+        Driven::start(decoder, &gop.caps, keep_until(gop)).map_err(FrameError::Element)?;
     let mut pushed = 0;
     for unit in units {
         if Instant::now() >= deadline {
@@ -83,16 +85,30 @@ fn decode(
     Ok((decoder.finish(), pushed))
 }
 
+/// The presentation time of the last picture that is of use. Without times: every picture is.
+fn keep_until(gop: &Gop) -> gst::ClockTime {
+    match gop.newest.pts {
+        gst::ClockTime::ZERO => gst::ClockTime::MAX,
+        newest => newest,
+    }
+}
+
 /// The first of the `pushed` access units that gave no picture.
 ///
 /// Pictures shown before the keyframe do not count: after an open GOP's start they refer to the GOP
 /// before and are skipped by design (ITU-T H.265 §8.1.3, RASL). Neither do those of interlaced
 /// video, where two access units may be the fields of one picture.
-fn first_lost(gop: &Gop, pushed: usize, shown: &[gst::ClockTime]) -> Option<usize> {
-    let interlaced = gop.caps.structure(0).is_some_and(|caps| {
-        let mode = caps.get::<&str>("interlace-mode");
-        mode.is_ok_and(|mode| mode != "progressive")
-    });
+fn first_lost(gop: &Gop, pushed: usize, output: &Output) -> Option<usize> {
+    let is_interlaced = |caps: &gst::Caps| {
+        let mode = caps
+            .structure(0)
+            .and_then(|caps| caps.get::<&str>("interlace-mode").ok());
+        mode.is_some_and(|mode| mode != "progressive")
+    };
+    let decoded = output.newest.as_ref().map(|(caps, _)| caps);
+    // Recordings do not say it; the decoder does.
+    let interlaced = is_interlaced(&gop.caps) || decoded.is_some_and(is_interlaced);
+    let shown = &output.times;
     if interlaced || shown.len() >= pushed {
         return None;
     }
@@ -170,7 +186,7 @@ mod tests {
         );
         let since = (taken - streams::START).nseconds() / streams::INTERVAL.nseconds();
         let size = jpeg::frame_size(&picture.info, None);
-        let frame = jpeg::encode(&picture, size, 2).unwrap();
+        let frame = jpeg::encode(&picture, size, 85, 2).unwrap();
         (streams::decode(&frame).number(), since.try_into().unwrap())
     }
 
@@ -275,7 +291,7 @@ mod tests {
         let (caps, units) = streams::Stream::default().encode();
         let decoder = decoder_for(&caps, 2).unwrap();
         let weak = decoder.downgrade();
-        let driven = Driven::start(decoder, &caps).unwrap();
+        let driven = Driven::start(decoder, &caps, gst::ClockTime::MAX).unwrap();
         driven.push(units[0].clone()).unwrap();
         drop(driven);
         assert!(weak.upgrade().is_none(), "the decoder lives on");

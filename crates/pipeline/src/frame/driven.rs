@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 /// What a [`Driven`] element put out.
 #[derive(Default)]
 pub(super) struct Output {
-    /// The newest whole output and its caps.
+    /// The newest whole output that is not too late, and its caps.
     pub(super) newest: Option<(gst::Caps, gst::Buffer)>,
     /// Presentation times of all whole outputs, in the order they came.
     pub(super) times: Vec<gst::ClockTime>,
@@ -32,11 +32,16 @@ pub(super) struct Driven {
 }
 
 impl Driven {
-    /// Starts `element` and tells it what comes in.
+    /// Starts `element` and tells it what comes in. Outputs that are presented after `until` are
+    /// only counted.
     ///
     /// # Errors
     /// The element does not start or does not take `caps`.
-    pub(super) fn start(element: gst::Element, caps: &gst::Caps) -> Result<Self, glib::BoolError> {
+    pub(super) fn start(
+        element: gst::Element,
+        caps: &gst::Caps,
+        until: gst::ClockTime,
+    ) -> Result<Self, glib::BoolError> {
         let put_out = Arc::new(Mutex::new(Output::default()));
         let input = gst::Pad::builder(gst::PadDirection::Src)
             .name("input")
@@ -51,7 +56,9 @@ impl Driven {
                     {
                         let mut put_out = put_out.lock();
                         put_out.times.extend(buffer.pts());
-                        put_out.newest = Some((caps, buffer));
+                        if buffer.pts().is_none_or(|pts| pts <= until) {
+                            put_out.newest = Some((caps, buffer));
+                        }
                     }
                     Ok(gst::FlowSuccess::Ok)
                 }

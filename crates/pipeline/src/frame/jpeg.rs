@@ -17,9 +17,6 @@ use super::{
     driven::Driven,
 };
 
-/// Quality of the JPEG, 0 to 100: 85 shows no blocks at twice the size of 75 at most.
-const QUALITY: i32 = 85;
-
 /// The size, in square pixels, of a frame of `info` that is at most `width` pixels wide.
 ///
 /// Non-square pixels are made square along the width, as players do. Never larger than that.
@@ -41,13 +38,15 @@ pub(super) fn frame_size(info: &gst_video::VideoInfo, width: Option<u32>) -> (u3
     (out_width, out_height.clamp(1, 65_500))
 }
 
-/// Scales, converts and compresses `picture` to `size` (width, height) with `threads` threads.
+/// Scales, converts and compresses `picture` to `size` (width, height) in `quality`, 1 to 100, with
+/// `threads` threads.
 ///
 /// # Errors
 /// A missing or failing encoder.
 pub(super) fn encode(
     picture: &Picture,
     size: (u32, u32),
+    quality: u8,
     threads: u32,
 ) -> Result<Frame, FrameError> {
     let raw = raw_picture(picture, size, threads).map_err(FrameError::Element)?;
@@ -58,10 +57,11 @@ pub(super) fn encode(
         .field("framerate", gst::Fraction::new(0, 1))
         .build();
     let encoder = gst::ElementFactory::make("jpegenc")
-        .property("quality", QUALITY)
+        .property("quality", i32::from(quality))
         .build()
         .map_err(FrameError::Element)?;
-    let encoder = Driven::start(encoder, &caps).map_err(FrameError::Element)?;
+    let encoder =
+        Driven::start(encoder, &caps, gst::ClockTime::MAX).map_err(FrameError::Element)?;
     encoder.push(raw).map_err(FrameError::Flow)?;
     let output = encoder.finish().newest;
     let (_, jpeg) = output.ok_or(FrameError::Flow(gst::FlowError::Error))?;
@@ -72,6 +72,7 @@ pub(super) fn encode(
         width: size.0,
         height: size.1,
         taken: picture.taken,
+        stale: None,
     })
 }
 
@@ -215,10 +216,10 @@ mod tests {
         let picture = picture(&stream);
         for width in [None, Some(641), Some(333), Some(200)] {
             let size = frame_size(&picture.info, width);
-            let frame = encode(&picture, size, 2).unwrap();
+            let frame = encode(&picture, size, 85, 2).unwrap();
             assert_eq!(streams::decode(&frame).number(), Some(9), "{size:?}");
         }
-        let tiny = encode(&picture, frame_size(&picture.info, Some(16)), 2).unwrap();
+        let tiny = encode(&picture, frame_size(&picture.info, Some(16)), 85, 2).unwrap();
         assert_eq!((streams::decode(&tiny).width, tiny.height), (16, 9));
     }
 
@@ -230,7 +231,7 @@ mod tests {
             ..streams::Stream::default()
         };
         let picture = picture(&stream);
-        let frame = encode(&picture, frame_size(&picture.info, None), 2).unwrap();
+        let frame = encode(&picture, frame_size(&picture.info, None), 85, 2).unwrap();
         assert_eq!((frame.width, frame.height), (480, 240));
         assert_eq!(streams::decode(&frame).number(), Some(9));
     }
@@ -248,7 +249,7 @@ mod tests {
             };
             let picture = picture(&stream);
             for width in [None, Some(301)] {
-                let frame = encode(&picture, frame_size(&picture.info, width), 2).unwrap();
+                let frame = encode(&picture, frame_size(&picture.info, width), 85, 2).unwrap();
                 let got = streams::decode(&frame).colour();
                 for (got, expected) in got.iter().zip(expected) {
                     assert!(

@@ -1,39 +1,24 @@
 //! Who asks when: one decode for all who ask meanwhile, remembered until the next picture.
 
 use std::{
-    num::NonZero,
     sync::{
-        Arc, LazyLock, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    thread::available_parallelism,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OnceCell, watch};
 
-use super::{Frame, FrameError, FrameSettings, decode, jpeg, memory};
+use super::{
+    Frame, FrameError, FrameSettings, Look, decode, jpeg, memory,
+    slots::{THREADS, run_blocking, slot},
+};
 use crate::Ring;
 
-/// JPEGs of different widths remembered with one picture.
-const WIDTHS_REMEMBERED: usize = 8;
-
-/// Threads of one decode: more than four pictures at once cost memory and gain little.
-static THREADS: LazyLock<u32> = LazyLock::new(|| {
-    available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(4)
-        .try_into()
-        .unwrap_or(1)
-});
-
-/// Decodes and compressions at once, in the whole process. Two at least, so that one camera with a
-/// long GOP does not make all others wait for it.
-static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
-    let cores = available_parallelism().map_or(1, NonZero::get);
-    Arc::new(Semaphore::new((cores / 4).max(2)))
-});
+/// JPEGs of different sizes and qualities remembered with one picture.
+const LOOKS_REMEMBERED: usize = 8;
 
 /// Makes frames of one camera. Cheap to clone; all clones share their work.
 ///
@@ -73,12 +58,12 @@ type Decoded = Result<Arc<Shot>, FrameError>;
 /// A picture and the JPEGs made of it.
 struct Shot {
     picture: decode::Picture,
-    /// At most [`WIDTHS_REMEMBERED`].
+    /// At most [`LOOKS_REMEMBERED`].
     frames: Mutex<Vec<FrameOfSize>>,
 }
 
-/// A size in pixels, and the JPEG of that size once it is made.
-type FrameOfSize = ((u32, u32), Arc<OnceCell<Frame>>);
+/// A size in pixels and a quality, and the JPEG of them once it is made.
+type FrameOfSize = (((u32, u32), u8), Arc<OnceCell<Frame>>);
 
 impl std::fmt::Debug for Shot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -105,20 +90,25 @@ impl FrameMaker {
         }))
     }
 
-    /// The newest picture, at most `width` pixels wide and never enlarged.
+    /// The newest picture. If it is older than what could be called now, but younger than
+    /// [`FrameSettings::max_age`], it says so in [`Frame::stale`].
     ///
     /// # Errors
     /// See [`FrameError`].
-    pub async fn frame(&self, width: Option<u32>) -> Result<Frame, FrameError> {
-        let shot = self.shot().await?;
-        let size = jpeg::frame_size(&shot.picture.info, width);
-        let cell = shot.cell(size);
+    pub async fn frame(&self, look: Look) -> Result<Frame, FrameError> {
+        let (shot, stale) = self.shot().await?;
+        let size = jpeg::frame_size(&shot.picture.info, look.width);
+        let cell = shot.cell(size, look.quality);
         let frame = cell.get_or_try_init(|| async {
-            let permit = self.slot().await?;
+            let permit = slot(self.0.settings.deadline).await?;
             let shot = shot.clone();
-            run_blocking(permit, move || jpeg::encode(&shot.picture, size, *THREADS)).await
+            run_blocking(permit, move || {
+                jpeg::encode(&shot.picture, size, look.quality, *THREADS)
+            })
+            .await
         });
-        frame.await.cloned()
+        let frame = frame.await?.clone();
+        Ok(Frame { stale, ..frame })
     }
 
     /// Decodes begun since the start.
@@ -126,21 +116,27 @@ impl FrameMaker {
         self.0.decodes.load(Ordering::Relaxed)
     }
 
-    /// The newest picture: remembered, being decoded for another request, or decoded now.
-    async fn shot(&self) -> Decoded {
+    /// The newest picture, and its age if that is too much for "now": remembered, being decoded for
+    /// another request, or decoded now.
+    async fn shot(&self) -> Result<(Arc<Shot>, Option<Duration>), FrameError> {
+        let newest = self.0.ring.newest().ok_or(FrameError::NothingYet)?;
+        let age = newest.arrived.elapsed();
+        if age > self.0.settings.stale_after.max(self.0.settings.max_age) {
+            return Err(FrameError::Stale(age));
+        }
+        let stale = (age > self.0.settings.stale_after).then_some(age);
+        self.decoded(newest.version).await.map(|shot| (shot, stale))
+    }
+
+    async fn decoded(&self, version: u64) -> Decoded {
         let mut flight = {
             let mut state = self.0.state.lock();
             let running = state.flight.clone();
             if let Some(flight) = running.filter(|flight| flight.has_changed().is_ok()) {
                 flight
             } else {
-                let newest = self.0.ring.newest().ok_or(FrameError::NothingYet)?;
-                let age = newest.arrived.elapsed();
-                if age > self.0.settings.stale_after {
-                    return Err(FrameError::Stale(age));
-                }
                 if let Some(known) = &mut state.remembered
-                    && known.version == newest.version
+                    && known.version == version
                 {
                     known.last_used = tokio::time::Instant::now();
                     return known.decoded.clone();
@@ -182,7 +178,7 @@ impl FrameMaker {
 
     /// The outcome, with the version of the ring it belongs to if it is worth remembering.
     async fn decode(&self) -> (Option<u64>, Decoded) {
-        let permit = match self.slot().await {
+        let permit = match slot(self.0.settings.deadline).await {
             Ok(permit) => permit,
             Err(error) => return (None, Err(error)),
         };
@@ -204,43 +200,23 @@ impl FrameMaker {
         });
         (Some(version), shot)
     }
-
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, FrameError> {
-        let slot = SLOTS.clone().acquire_owned();
-        match tokio::time::timeout(self.0.settings.deadline, slot).await {
-            Ok(permit) => permit.map_err(|_| FrameError::Interrupted),
-            Err(_) => Err(FrameError::Busy),
-        }
-    }
 }
 
 impl Shot {
-    /// Where the JPEG of `size` is, or will be.
-    fn cell(&self, size: (u32, u32)) -> Arc<OnceCell<Frame>> {
+    /// Where the JPEG of `size` and `quality` is, or will be.
+    fn cell(&self, size: (u32, u32), quality: u8) -> Arc<OnceCell<Frame>> {
         let mut frames = self.frames.lock();
-        if let Some((_, cell)) = frames.iter().find(|(of, _)| *of == size) {
+        let wanted = (size, quality);
+        if let Some((_, cell)) = frames.iter().find(|(of, _)| *of == wanted) {
             return cell.clone();
         }
-        if frames.len() == WIDTHS_REMEMBERED {
+        if frames.len() == LOOKS_REMEMBERED {
             frames.remove(0);
         }
         let cell = Arc::new(OnceCell::new());
-        frames.push((size, cell.clone()));
+        frames.push((wanted, cell.clone()));
         cell
     }
-}
-
-/// Runs CPU-bound `work` off the runtime's threads; the slot is taken until it is really over.
-async fn run_blocking<T: Send + 'static>(
-    permit: OwnedSemaphorePermit,
-    work: impl FnOnce() -> Result<T, FrameError> + Send + 'static,
-) -> Result<T, FrameError> {
-    let job = tokio::task::spawn_blocking(move || {
-        let outcome = work();
-        drop(permit);
-        outcome
-    });
-    job.await.unwrap_or(Err(FrameError::Interrupted))
 }
 
 /// Waits until nobody has asked for a while, then frees the picture and its JPEGs.
@@ -268,8 +244,6 @@ async fn forget_when_idle(inner: Weak<Inner>) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use dayreel_core::Kind;
     use gstreamer as gst;
 
@@ -295,7 +269,14 @@ mod tests {
             .map(|number| {
                 let maker = maker.clone();
                 let width = [None, Some(200), Some(64)][number % 3];
-                tokio::spawn(async move { maker.frame(width).await })
+                tokio::spawn(async move {
+                    maker
+                        .frame(Look {
+                            width,
+                            ..Look::default()
+                        })
+                        .await
+                })
             })
             .collect();
         for request in requests {
@@ -313,8 +294,8 @@ mod tests {
             if number > 0 {
                 ring.push(&caps, unit.clone());
             }
-            let frame = maker.frame(None).await.unwrap();
-            let again = maker.frame(None).await.unwrap();
+            let frame = maker.frame(Look::default()).await.unwrap();
+            let again = maker.frame(Look::default()).await.unwrap();
             assert_eq!(streams::decode(&frame).number(), Some(number));
             assert_eq!(again.jpeg.as_ptr(), frame.jpeg.as_ptr(), "compressed once");
         }
@@ -325,7 +306,7 @@ mod tests {
     async fn another_resolution_is_shown_at_once() {
         let (ring, _, _) = filled(1);
         let maker = FrameMaker::new(ring.clone());
-        assert_eq!(maker.frame(None).await.unwrap().width, 272);
+        assert_eq!(maker.frame(Look::default()).await.unwrap().width, 272);
         let (caps, units) = streams::Stream {
             codec: "h265",
             size: (320, 240),
@@ -336,7 +317,7 @@ mod tests {
         for unit in units {
             ring.push(&caps, unit);
         }
-        let frame = maker.frame(None).await.unwrap();
+        let frame = maker.frame(Look::default()).await.unwrap();
         assert_eq!((frame.width, frame.height), (320, 240));
         assert_eq!(streams::decode(&frame).number(), Some(1));
     }
@@ -346,14 +327,14 @@ mod tests {
         let (ring, _, _) = filled(1);
         let maker = FrameMaker::new(ring);
         let idle = FrameSettings::default().idle;
-        maker.frame(None).await.unwrap();
+        maker.frame(Look::default()).await.unwrap();
         tokio::time::advance(idle / 2).await;
-        maker.frame(None).await.unwrap();
+        maker.frame(Look::default()).await.unwrap();
         assert_eq!(maker.decodes(), 1, "remembered meanwhile");
         // Virtual time: the task that forgets is due before this one.
         tokio::time::sleep(idle * 2).await;
         assert!(maker.0.state.lock().remembered.is_none());
-        maker.frame(None).await.unwrap();
+        maker.frame(Look::default()).await.unwrap();
         assert_eq!(maker.decodes(), 2);
     }
 
@@ -361,7 +342,7 @@ mod tests {
     async fn a_maker_that_is_gone_leaves_nothing() {
         let (ring, _, _) = filled(1);
         let maker = FrameMaker::new(ring.clone());
-        maker.frame(None).await.unwrap();
+        maker.frame(Look::default()).await.unwrap();
         let inner = Arc::downgrade(&maker.0);
         drop(maker);
         tokio::time::sleep(FrameSettings::default().idle * 2).await;
@@ -372,19 +353,58 @@ mod tests {
     #[tokio::test]
     async fn no_picture_and_an_old_picture_are_unavailable() {
         let ring = Arc::new(Ring::new(RingSettings::default()));
-        let error = FrameMaker::new(ring).frame(None).await.unwrap_err();
+        let error = FrameMaker::new(ring)
+            .frame(Look::default())
+            .await
+            .unwrap_err();
         assert!(matches!(error, FrameError::NothingYet));
         assert_eq!(error.kind(), Kind::Unavailable);
 
         let (ring, _, _) = filled(1);
         let settings = FrameSettings {
             stale_after: Duration::ZERO,
+            max_age: Duration::ZERO,
             ..FrameSettings::default()
         };
         let maker = FrameMaker::with_settings(ring, settings);
-        let error = maker.frame(None).await.unwrap_err();
+        let error = maker.frame(Look::default()).await.unwrap_err();
         assert!(matches!(error, FrameError::Stale(_)), "{error}");
         assert_eq!((error.kind(), maker.decodes()), (Kind::Unavailable, 0));
+    }
+
+    #[tokio::test]
+    async fn an_old_picture_within_the_age_allowed_says_how_old_it_is() {
+        let (ring, _, _) = filled(1);
+        let fresh = FrameMaker::new(ring.clone());
+        let frame = fresh.frame(Look::default()).await.unwrap();
+        assert_eq!(frame.stale, None);
+        let settings = FrameSettings {
+            stale_after: Duration::ZERO,
+            max_age: Duration::from_secs(3600),
+            ..FrameSettings::default()
+        };
+        let stale = FrameMaker::with_settings(ring, settings);
+        let old = stale.frame(Look::default()).await.unwrap();
+        assert!(old.stale.is_some_and(|age| age > Duration::ZERO));
+        assert_eq!(old.jpeg, frame.jpeg, "the same picture");
+    }
+
+    #[tokio::test]
+    async fn every_quality_is_a_file_of_its_own_from_one_decode() {
+        let (ring, _, _) = filled(1);
+        let maker = FrameMaker::new(ring);
+        let mut sizes = Vec::new();
+        for quality in [1, 50, 85, 100] {
+            let look = Look {
+                quality,
+                ..Look::default()
+            };
+            let frame = maker.frame(look).await.unwrap();
+            assert_eq!(streams::decode(&frame).width, 272);
+            sizes.push(frame.jpeg.len());
+        }
+        assert!(sizes.is_sorted_by(|a, b| a < b), "{sizes:?}");
+        assert_eq!(maker.decodes(), 1);
     }
 
     #[tokio::test]
@@ -395,7 +415,7 @@ mod tests {
         ring.push(&caps, broken);
         let maker = FrameMaker::new(ring);
         for _ in 0..3 {
-            let error = maker.frame(None).await.unwrap_err();
+            let error = maker.frame(Look::default()).await.unwrap_err();
             assert!(matches!(error, FrameError::Undecodable), "{error}");
         }
         assert_eq!(maker.decodes(), 1);
@@ -405,14 +425,14 @@ mod tests {
     async fn requests_that_go_away_do_not_stop_the_decode_for_others() {
         let (ring, _, _) = filled(1);
         let maker = FrameMaker::new(ring);
-        let impatient = maker.frame(None);
+        let impatient = maker.frame(Look::default());
         let answered = tokio::select! {
             biased;
             _ = impatient => true,
             () = tokio::task::yield_now() => false,
         };
         assert!(!answered, "a decode takes longer than no time");
-        assert_eq!(maker.frame(None).await.unwrap().width, 272);
+        assert_eq!(maker.frame(Look::default()).await.unwrap().width, 272);
         assert_eq!(maker.decodes(), 1);
     }
 }

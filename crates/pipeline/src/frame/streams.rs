@@ -9,23 +9,23 @@ use gstreamer_video::VideoFrameExt;
 use super::Frame;
 
 /// Presentation time of the first picture, nanoseconds since the Unix epoch: in November 2026.
-pub(super) const START: gst::ClockTime = gst::ClockTime::from_seconds(1_795_363_385);
+pub(crate) const START: gst::ClockTime = gst::ClockTime::from_seconds(1_795_363_385);
 /// 25 pictures a second.
-pub(super) const INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+pub(crate) const INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// What to encode.
 #[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) codec: &'static str,
-    pub(super) size: (u32, u32),
-    pub(super) par: (i32, i32),
-    pub(super) pictures: u32,
-    pub(super) gop: u32,
-    pub(super) b_frames: u32,
+pub(crate) struct Stream {
+    pub(crate) codec: &'static str,
+    pub(crate) size: (u32, u32),
+    pub(crate) par: (i32, i32),
+    pub(crate) pictures: u32,
+    pub(crate) gop: u32,
+    pub(crate) b_frames: u32,
     /// Luma and chroma of the part that carries no pattern.
-    pub(super) yuv: [u8; 3],
+    pub(crate) yuv: [u8; 3],
     /// As GStreamer names them.
-    pub(super) colours: &'static str,
+    pub(crate) colours: &'static str,
 }
 
 impl Default for Stream {
@@ -46,7 +46,7 @@ impl Default for Stream {
 impl Stream {
     /// Encodes it: access units in decode order, and their caps. The pictures are numbered from 0;
     /// in limited range.
-    pub(super) fn encode(&self) -> (gst::Caps, Vec<gst::Buffer>) {
+    pub(crate) fn encode(&self) -> (gst::Caps, Vec<gst::Buffer>) {
         gst::init().unwrap();
         let (gop, b_frames) = (self.gop, self.b_frames);
         let encoder = match self.codec {
@@ -139,20 +139,20 @@ impl Stream {
 }
 
 /// The number of the picture with the latest presentation time among `units`.
-pub(super) fn newest_number(units: &[gst::Buffer]) -> u32 {
+pub(crate) fn newest_number(units: &[gst::Buffer]) -> u32 {
     let newest = units.iter().filter_map(|unit| unit.pts()).max().unwrap();
     u32::try_from((newest - START).nseconds() / INTERVAL.nseconds()).unwrap()
 }
 
 /// A JPEG's samples as they are in the file, decoded by another library.
-pub(super) struct Decoded {
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(crate) struct Decoded {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     frame: gstreamer_video::VideoFrame<gstreamer_video::video_frame::Readable>,
 }
 
 /// Decodes `frame`, checking that the file has the size that is promised.
-pub(super) fn decode(frame: &Frame) -> Decoded {
+pub(crate) fn decode(frame: &Frame) -> Decoded {
     let pipeline = gst::parse::launch("appsrc name=source ! avdec_mjpeg ! appsink name=sink")
         .unwrap()
         .downcast::<gst::Pipeline>()
@@ -188,14 +188,14 @@ pub(super) fn decode(frame: &Frame) -> Decoded {
 
 impl Decoded {
     /// The number in the picture, `None` if it cannot be read.
-    pub(super) fn number(&self) -> Option<u32> {
+    pub(crate) fn number(&self) -> Option<u32> {
         let stride = usize::try_from(self.frame.plane_stride()[0]).unwrap();
         let luma = self.frame.plane_data(0).unwrap();
         pattern::read(luma, self.width, self.height, stride).map(|reading| reading.frame_number)
     }
 
     /// Y, Cb, Cr of the pixel at three quarters of width and height.
-    pub(super) fn colour(&self) -> [u8; 3] {
+    pub(crate) fn colour(&self) -> [u8; 3] {
         [0, 1, 2].map(|plane| {
             let stride = usize::try_from(self.frame.plane_stride()[plane as usize]).unwrap();
             let x = self.frame.comp_width(plane) as usize * 3 / 4;

@@ -5,6 +5,7 @@ import { el, setAttribute, setText } from '../dom';
 import { clampTo, fractionAt, ticks, timeAt, zoomed, type View } from '../time/bar';
 import { clock, dayLabel } from '../time/clock';
 import { gapsIn, spanAt, type Span } from '../time/spans';
+import type { Preview } from './preview';
 
 export interface BarActions {
   seek(wallMs: number): void;
@@ -40,13 +41,14 @@ const DWELL_MS = 350;
 
 const KEY_STEPS_S: Readonly<Record<string, number>> = { ArrowLeft: -10, ArrowDown: -10, ArrowRight: 10, ArrowUp: 10 };
 
-export function createBar(actions: BarActions): Bar {
+export function createBar(actions: BarActions, preview: Preview): Bar {
   const recorded = el('div', { class: 'layer' });
   const until = el('div', { class: 'until' });
   const track = el('div', { class: 'track' }, recorded, until);
   const head = el('div', { class: 'head', hidden: '' });
   const pointer = el('div', { class: 'pointer', hidden: '' });
-  const bubble = el('div', { class: 'bubble', hidden: '' });
+  const caption = el('span', {});
+  const bubble = el('div', { class: 'bubble', hidden: '' }, preview.element, caption);
   const slider = el(
     'div',
     { class: 'slider', role: 'slider', tabindex: '0', 'aria-label': 'Time of day', 'aria-orientation': 'horizontal' },
@@ -128,11 +130,14 @@ export function createBar(actions: BarActions): Bar {
     const where = fractionAt(view, ms);
     bubble.dataset['side'] = where < 0.12 ? 'start' : where > 0.88 ? 'end' : 'middle';
     const missing = ms > state.untilMs ? ' · not yet' : spanAt(state.spans, ms) ? '' : ' · not recorded';
-    setText(bubble, clock(ms, state.zone) + missing);
+    if (missing) preview.hide();
+    else preview.show(ms, (view.toMs - view.fromMs) / Math.max(1, slider.clientWidth));
+    setText(caption, clock(ms, state.zone) + missing);
   }
 
   function hideBubble(): void {
     pointer.hidden = bubble.hidden = true;
+    preview.hide();
   }
 
   function describe(now: BarState): void {

@@ -13,6 +13,7 @@ import { createBar } from './bar';
 import { chosenEngine, mediaSource, rememberEngine, usableEngines } from './engines';
 import { showDays, showFacts } from './facts';
 import { listenToKeys } from './keys';
+import { createPreview } from './preview';
 import { Session } from './session';
 import { createView } from './view';
 
@@ -40,7 +41,7 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     seek: (wallMs) => session.seek(wallMs),
     step: (deltaMs) => session.step(deltaMs),
     live: () => session.goLive(),
-  });
+  }, createPreview(cameraId));
   const view = createView(cameraId, engines, bar.element);
   root.replaceChildren(view.header, view.main);
   const session = new Session(view.video, cameraId, engine ?? 'hls');

@@ -1,0 +1,385 @@
+//! Finds recorded pictures and reads what has to be decoded to see them: never more than that.
+//!
+//! ```text
+//! day timeline (memory) ─▶ segment ─▶ its `moof` boxes ─▶ keyframe … picture ─▶ their bytes
+//! ```
+
+use std::{fs::File, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use dayreel_core::{Day, MediaTime, TrackKind};
+use dayreel_manifest::{GAP_90K, Segment};
+
+use crate::{
+    CameraArchive, DayFolder, Error, MediaSlice, Result,
+    cmaf::{MDAT, MOOF, UnitPlace, chunk_units, next_box},
+    error::IoContext as _,
+};
+
+/// Read at the start of a chunk: its `moof` with up to some 200 access units, in one go.
+const HEAD_BYTES: u64 = 4096;
+
+/// A `moof` is never longer: an access unit needs 16 bytes in it.
+const MOST_MOOF_BYTES: u64 = 1 << 20;
+
+/// Chunks that start so long after the wanted instant hold no picture that is shown before it,
+/// however the camera reorders them: 1 s.
+const REORDER_90K: u64 = 90_000;
+
+/// Which picture is meant by an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pick {
+    /// The one that was shown then: the last that was taken at or before.
+    Exact,
+    /// The keyframe next to it, before or after: one access unit to decode.
+    NearestKeyframe,
+}
+
+/// What was found at an instant.
+#[derive(Debug)]
+pub enum Found {
+    /// A picture.
+    Picture(RecordedPicture),
+    /// Nothing is recorded then.
+    Nothing {
+        /// Until when something is recorded before it on that day.
+        before: Option<MediaTime>,
+        /// From when on something is recorded after it on that day.
+        after: Option<MediaTime>,
+    },
+}
+
+/// A recorded picture, and where all that has to be decoded to see it is.
+#[derive(Clone, Debug)]
+pub struct RecordedPicture {
+    /// Its presentation time.
+    pub taken: MediaTime,
+    /// The init segment its access units need.
+    pub init: Bytes,
+    /// In decode order, from a keyframe to the picture: of its segment, and of the one before where
+    /// that has the keyframe. Never empty.
+    parts: Vec<Part>,
+}
+
+/// Access units in one file.
+#[derive(Clone, Debug)]
+struct Part {
+    path: PathBuf,
+    units: Vec<UnitPlace>,
+}
+
+/// One coded picture, as a recording has it: NAL units with their lengths before them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessUnit {
+    /// Presentation time.
+    pub presentation: MediaTime,
+    /// Decode time.
+    pub decode: MediaTime,
+    /// Whether it is a keyframe.
+    pub is_keyframe: bool,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl RecordedPicture {
+    /// Bytes that [`RecordedPicture::read`] reads.
+    pub fn len_bytes(&self) -> u64 {
+        self.units().map(|unit| u64::from(unit.len_bytes)).sum()
+    }
+
+    /// Whether it is a keyframe, decoded from nothing else.
+    pub fn is_keyframe(&self) -> bool {
+        self.units().count() == 1
+    }
+
+    /// Reads the access units, in decode order, from a keyframe to the picture itself.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read; of kind `NotFound` if the day has expired meanwhile.
+    pub fn read(&self) -> Result<Vec<AccessUnit>> {
+        let mut read = Vec::with_capacity(self.units().count());
+        for Part { path, units } in &self.parts {
+            let file = File::open(path).context("open", path)?;
+            // Of one chunk they lie one behind the other: one read.
+            for run in units.chunk_by(|one, next| one.end() == next.offset) {
+                let len_bytes: usize = run.iter().map(|unit| unit.len_bytes as usize).sum();
+                let mut bytes = vec![0; len_bytes];
+                let offset = run.first().map_or(0, |unit| unit.offset);
+                file.read_exact_at(&mut bytes, offset)
+                    .context("read", path)?;
+                let mut bytes = Bytes::from(bytes);
+                read.extend(run.iter().map(|unit| AccessUnit {
+                    presentation: unit.presentation,
+                    decode: unit.decode,
+                    is_keyframe: unit.is_keyframe,
+                    bytes: bytes.split_to(unit.len_bytes as usize),
+                }));
+            }
+        }
+        Ok(read)
+    }
+
+    fn units(&self) -> impl Iterator<Item = &UnitPlace> {
+        self.parts.iter().flat_map(|part| &part.units)
+    }
+}
+
+impl CameraArchive {
+    /// The picture that `pick` means by `at`. Reads the heads of a few chunks from the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Mux`] if the recording cannot be read.
+    pub fn picture(&self, at: MediaTime, pick: Pick) -> Result<Found> {
+        let (mut before, mut after) = (None, None);
+        let day = Day::containing(at.media_to_wall(), self.zone());
+        // Until the first segment of a day is complete, the one that runs over midnight is listed in
+        // the day before only.
+        for day in [day, day.before(1)] {
+            let Some(folder) = self.day_in_memory_or_disk(day)? else {
+                continue;
+            };
+            if let Some(picture) = in_folder(&folder, at, pick)? {
+                return Ok(Found::Picture(picture));
+            }
+            for recorded in folder.timeline().recorded() {
+                if recorded.end <= at {
+                    before = before.max(Some(recorded.end));
+                } else if recorded.start > at && after.is_none() {
+                    after = Some(recorded.start);
+                }
+            }
+        }
+        Ok(Found::Nothing { before, after })
+    }
+
+    /// The day: without I/O if it is the live one.
+    fn day_in_memory_or_disk(&self, day: Day) -> Result<Option<Arc<DayFolder>>> {
+        match self.today().filter(|today| today.day() == day) {
+            Some(today) => Ok(Some(today)),
+            None => self.day(day.date()),
+        }
+    }
+}
+
+/// The segments around an instant, which is within `here`.
+struct Around {
+    /// Follows without a gap before `here`.
+    before: Option<Segment>,
+    here: Segment,
+    /// Follows `here` without a gap.
+    after: Option<Segment>,
+}
+
+fn around(folder: &DayFolder, at: MediaTime) -> Option<Around> {
+    let timeline = folder.timeline();
+    let segments = timeline.track(TrackKind::Video).segments();
+    let index = segments
+        .partition_point(|segment| segment.start <= at)
+        .checked_sub(1)?;
+    let follows = |one: &Segment, next: &Segment| one.end().saturating_add(GAP_90K) >= next.start;
+    let here = *segments.get(index)?;
+    let after = segments
+        .get(index + 1)
+        .filter(|after| follows(&here, after))
+        .copied();
+    // A hole that is no gap belongs to the picture before it.
+    if at >= here.end() && after.is_none() {
+        return None;
+    }
+    let before = index.checked_sub(1).and_then(|before| segments.get(before));
+    Some(Around {
+        before: before.filter(|before| follows(before, &here)).copied(),
+        here,
+        after,
+    })
+}
+
+fn in_folder(folder: &DayFolder, at: MediaTime, pick: Pick) -> Result<Option<RecordedPicture>> {
+    let Some(around) = around(folder, at) else {
+        return Ok(None);
+    };
+    match pick {
+        Pick::Exact => exact(folder, &around, at),
+        Pick::NearestKeyframe => nearest_keyframe(folder, &around, at),
+    }
+}
+
+fn exact(folder: &DayFolder, around: &Around, at: MediaTime) -> Result<Option<RecordedPicture>> {
+    let mut here = Reach::read(folder, around.here, at)?;
+    let mut before = around.before;
+    if here.shown_at(at).is_none()
+        && let Some(segment) = before.take()
+    {
+        // A segment begins when its first picture is decoded; it is shown a little later.
+        here = Reach::read(folder, segment, at)?;
+    }
+    let target = here.shown_at(at).unwrap_or(0);
+    let Some(taken) = here.units.get(target).map(|unit| unit.presentation) else {
+        return Ok(None);
+    };
+    here.units.truncate(target + 1);
+    if let Some(first) = here.last_keyframe_shown_by(taken) {
+        here.units.drain(..first);
+        return Ok(here.picture(folder, taken, None));
+    }
+    // An open GOP: the pictures that follow its keyframe in decode order but are shown before it
+    // refer to the GOP before.
+    let mut lead = None;
+    if let Some(segment) = before.filter(|before| before.init == here.segment.init) {
+        let mut reach = Reach::read(folder, segment, taken)?;
+        let first = reach.last_keyframe_shown_by(taken).unwrap_or(0);
+        reach.units.drain(..first);
+        lead = Some(reach);
+    }
+    Ok(here.picture(folder, taken, lead))
+}
+
+fn nearest_keyframe(
+    folder: &DayFolder,
+    around: &Around,
+    at: MediaTime,
+) -> Result<Option<RecordedPicture>> {
+    let distance = |unit: &UnitPlace| unit.presentation.ticks().abs_diff(at.ticks());
+    let nearest = |reach: &Reach| {
+        let keyframes = reach.units.iter().filter(|unit| unit.is_keyframe);
+        keyframes.min_by_key(|unit| distance(unit)).copied()
+    };
+    let mut here = Reach::read(folder, around.here, at)?;
+    let Some(mut best) = nearest(&here) else {
+        return Ok(None);
+    };
+    // Behind the wanted instant only what is nearer than this is worth reading.
+    let horizon = at.saturating_add(distance(&best));
+    if distance(&best) > REORDER_90K {
+        here = Reach::read(folder, around.here, horizon)?;
+        best = nearest(&here).unwrap_or(best);
+    }
+    if let Some(after) = around.after.filter(|after| after.start < horizon) {
+        let next = Reach::read(folder, after, after.start)?;
+        if let Some(first) = nearest(&next).filter(|first| distance(first) < distance(&best)) {
+            (here, best) = (next, first);
+        }
+    }
+    here.units = vec![best];
+    Ok(here.picture(folder, best.presentation, None))
+}
+
+/// The access units of a segment, as far as they were wanted.
+struct Reach {
+    segment: Segment,
+    path: PathBuf,
+    /// In decode order. Never empty when read.
+    units: Vec<UnitPlace>,
+}
+
+impl Reach {
+    /// Those of all chunks that begin no later than a second after `until`.
+    fn read(folder: &DayFolder, segment: Segment, until: MediaTime) -> Result<Self> {
+        let media = folder.media(TrackKind::Video, &segment.bytes);
+        let units = read_units(&media, until)?;
+        Ok(Self {
+            segment,
+            path: media.path,
+            units,
+        })
+    }
+
+    /// Index of the one that is shown at `at`.
+    fn shown_at(&self, at: MediaTime) -> Option<usize> {
+        let units = self.units.iter().enumerate();
+        let shown = units.filter(|(_, unit)| unit.presentation <= at);
+        shown
+            .max_by_key(|(_, unit)| unit.presentation)
+            .map(|(index, _)| index)
+    }
+
+    /// Index of the last keyframe that is not shown after `taken`.
+    fn last_keyframe_shown_by(&self, taken: MediaTime) -> Option<usize> {
+        self.units
+            .iter()
+            .rposition(|unit| unit.is_keyframe && unit.presentation <= taken)
+    }
+
+    /// The picture taken at `taken`, for which `lead` and then these have to be decoded.
+    fn picture(
+        self,
+        folder: &DayFolder,
+        taken: MediaTime,
+        lead: Option<Self>,
+    ) -> Option<RecordedPicture> {
+        let timeline = folder.timeline();
+        let inits = timeline.track(TrackKind::Video).inits();
+        let init = inits.get(usize::from(self.segment.init))?.bytes.clone();
+        drop(timeline);
+        let parts = lead.into_iter().chain([self]);
+        Some(RecordedPicture {
+            taken,
+            init,
+            parts: parts
+                .map(|reach| Part {
+                    path: reach.path,
+                    units: reach.units,
+                })
+                .collect(),
+        })
+    }
+}
+
+/// Where the access units of the segment in `media` are, in decode order: of all chunks that begin
+/// no later than a second after `until`. Never empty, a keyframe first.
+fn read_units(media: &MediaSlice, until: MediaTime) -> Result<Vec<UnitPlace>> {
+    let file = File::open(&media.path).context("open", &media.path)?;
+    let read = |offset: u64, len_bytes: u64| {
+        let mut bytes = vec![0; usize::try_from(len_bytes).unwrap_or(0)];
+        let read = file.read_exact_at(&mut bytes, offset);
+        read.context("read", &media.path).map(|()| bytes)
+    };
+    let broken = Error::Mux {
+        track: TrackKind::Video,
+        what: "segment",
+        source: None,
+    };
+    let end = media.offset + media.len_bytes;
+    let latest = until.saturating_add(REORDER_90K);
+    let mut units = Vec::new();
+    let mut at = media.offset;
+    while at < end {
+        // `[styp] moof mdat`: the head has the first two and the length of the last.
+        let head = read(at, HEAD_BYTES.min(end - at))?;
+        let mut within = 0;
+        while let Some((kind, len_bytes)) = head.get(within..).and_then(next_box) {
+            let begin = at + within as u64;
+            if len_bytes == 0 || len_bytes > end - begin {
+                return Err(broken);
+            }
+            if kind == MOOF {
+                if len_bytes > MOST_MOOF_BYTES {
+                    return Err(broken);
+                }
+                let whole = match head.get(within..within + usize::try_from(len_bytes).unwrap_or(0))
+                {
+                    Some(whole) => whole.to_vec(),
+                    None => read(begin, len_bytes)?,
+                };
+                let chunk = chunk_units(TrackKind::Video, &whole, begin)?;
+                if !units.is_empty() && chunk.first().is_some_and(|unit| unit.decode > latest) {
+                    return Ok(units);
+                }
+                units.extend(chunk);
+            }
+            within = usize::try_from(begin + len_bytes - at).unwrap_or(usize::MAX);
+            if kind == MDAT {
+                break;
+            }
+        }
+        if within == 0 {
+            return Err(broken);
+        }
+        at += within as u64;
+    }
+    let inside = |unit: &UnitPlace| unit.offset >= media.offset && unit.end() <= end;
+    match units.first() {
+        Some(first) if first.is_keyframe && units.iter().all(inside) => Ok(units),
+        _ => Err(broken),
+    }
+}

@@ -1,0 +1,54 @@
+//! What pictures say about themselves, read by ffmpeg: of a JPEG, a GIF, a film.
+
+use std::{io::Write as _, path::Path, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use dayreel_testcam::pattern::{self, PatternReading};
+
+use crate::process::run_within;
+
+/// All pictures are read at this size: the pattern needs no more.
+const SIZE: (u32, u32) = (272, 144);
+/// For one file.
+const READ: Duration = Duration::from_secs(120);
+
+/// The pattern of every picture in `file`, `None` where there is none that can be read.
+///
+/// # Errors
+/// ffmpeg cannot read the file, or complains about it.
+pub fn in_file(file: &Path) -> Result<Vec<Option<PatternReading>>> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    let scale = format!("scale={}:{}:flags=area", SIZE.0, SIZE.1);
+    ffmpeg
+        .args(["-nostdin", "-loglevel", "error", "-i"])
+        .arg(file)
+        .args(["-vf", &scale, "-fps_mode", "passthrough"])
+        .args(["-pix_fmt", "gray", "-f", "rawvideo", "-"]);
+    let output = run_within(ffmpeg, READ, "apt install ffmpeg")?;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && complaints.is_empty(),
+        "{}: {complaints}",
+        file.display()
+    );
+    let (width, height) = SIZE;
+    let stride = usize::try_from(width)?;
+    let pictures = output
+        .stdout
+        .chunks_exact(stride * usize::try_from(height)?);
+    Ok(pictures
+        .map(|luma| pattern::read(luma, width, height, stride))
+        .collect())
+}
+
+/// The pattern of the one picture in `bytes`.
+///
+/// # Errors
+/// It is no picture, or has no pattern.
+pub fn in_picture(bytes: &[u8]) -> Result<PatternReading> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(bytes)?;
+    let read = in_file(file.path())?;
+    ensure!(read.len() == 1, "{} pictures", read.len());
+    read[0].context("no pattern in the picture")
+}
