@@ -31,6 +31,9 @@ const CACHED_DAYS: usize = 2;
 /// For so long after midnight the old day is still `today` while the new one has no segment yet.
 const MIDNIGHT_GRACE: Duration = Duration::minutes(1);
 
+/// Media time may be ahead of the wall clock by so much.
+const AHEAD: Duration = Duration::seconds(1);
+
 /// A range of a file: the bytes of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaSlice {
@@ -156,7 +159,7 @@ impl CameraArchive {
         }
         let folder = DayFolder::mend(path, Day::new(date, self.zone)).map(Arc::new);
         // A folder that cannot be written to (a copy, say) can still be read.
-        let ended = folder.and_then(|folder| close_left_open(&folder));
+        let ended = folder.and_then(|folder| close_left_open(&folder, &self.clock));
         if let Err(error) = ended {
             warn!(camera = %self.id, %date, error = &error as &dyn std::error::Error, "the index of a day that is over cannot be ended");
         }
@@ -434,12 +437,41 @@ impl CameraArchive {
         Ok(None)
     }
 
+    /// The end of what is recorded. Where today is recorded up to now, a later day was recorded by a
+    /// clock that was ahead, and does not count.
+    pub(crate) fn recorded_until(&self) -> Result<MediaTime> {
+        let now = self.clock.now();
+        let end = |folder: Arc<DayFolder>| {
+            let ends = [TrackKind::Video, TrackKind::Audio].map(|kind| folder.end(kind));
+            ends.into_iter().flatten().max()
+        };
+        let today = Day::containing(now, self.zone).date();
+        let is_over = |end: &MediaTime| end.media_to_wall() <= now + AHEAD;
+        let today = self.day(today)?.and_then(end).filter(is_over);
+        if let Some(end) = today {
+            return Ok(end);
+        }
+        for date in self.dates()?.into_iter().rev() {
+            if let Some(end) = self.day(date)?.and_then(end) {
+                return Ok(end);
+            }
+        }
+        Ok(MediaTime::default())
+    }
+
+    pub(crate) const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// The folder of `day` for the recorder: it becomes the current one.
     pub(crate) fn folder_to_write(&self, day: Day) -> Result<Arc<DayFolder>> {
         let path = self.day_path(day.date());
         let exists = path.try_exists().context("look for", &path)?;
-        if let Some(current) = self.current_day(day.date()).filter(|_| exists) {
-            return Ok(current);
+        if let Some(known) = self.current_day(day.date()).filter(|_| exists) {
+            // The clock may have been set back, from a day that is not being written any more.
+            let mut current = self.current.write();
+            current.retain(|one| one.day().date() <= day.date());
+            return Ok(known);
         }
         let folder = if exists {
             DayFolder::mend(path, day)?
@@ -449,14 +481,19 @@ impl CameraArchive {
         };
         let folder = Arc::new(folder);
         self.loaded.lock().remember(&folder, Files::default());
-        let segment_90k = self.segment_90k.load(Ordering::Relaxed);
-        folder.change(|state| state.timeline.expect_duration_90k(segment_90k));
+        self.announce_length(&folder);
         let mut current = self.current.write();
         current.retain(|one| one.day().date() < day.date());
         current.push(Arc::clone(&folder));
         let outdated = current.len().saturating_sub(2);
         current.drain(..outdated);
         Ok(folder)
+    }
+
+    /// Tells a timeline that was just made how long segments are meant to be.
+    pub(crate) fn announce_length(&self, folder: &DayFolder) {
+        let segment_90k = self.segment_90k.load(Ordering::Relaxed);
+        folder.change(|state| state.timeline.expect_duration_90k(segment_90k));
     }
 
     /// `folder` is not there any more.

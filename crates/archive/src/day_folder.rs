@@ -7,7 +7,7 @@ use dayreel_manifest::{DayTimeline, GAP_90K, Init, Segment, Sequence, Slice};
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 
 use crate::{
-    MediaSlice, Result,
+    MediaSlice, Result, aside,
     index::{Entry, FileRange},
     recovery::{self, Mend},
 };
@@ -157,6 +157,15 @@ impl DayFolder {
             offset: slice.offset,
             len_bytes: slice.len_bytes.into(),
         }
+    }
+
+    /// Sets aside what is listed of the track `kind` after `from`; returns how many segments. Nothing
+    /// may be open in the folder: its files get other numbers.
+    pub(crate) fn set_aside(&self, kind: TrackKind, from: MediaTime) -> Result<usize> {
+        let count = aside::set_aside(&self.path, kind, from)?;
+        let state = recovery::load(&self.path, self.day, Mend::Yes)?;
+        *self.state.write() = state;
+        Ok(count)
     }
 
     /// The stretches of the day in which nothing was recorded although the camera was to be, in

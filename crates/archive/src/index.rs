@@ -102,6 +102,11 @@ impl Entry {
         self.start.saturating_add(self.duration_90k as u64)
     }
 
+    /// The init segment that begins with it.
+    pub(crate) const fn map(&self) -> Option<&FileRange> {
+        self.map.as_ref()
+    }
+
     /// The group as text.
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::with_capacity(256);

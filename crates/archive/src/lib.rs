@@ -10,6 +10,7 @@
 //!
 //! [`Recorder`] is the one writer of a camera; [`CameraArchive`] is what everybody else reads.
 
+mod aside;
 mod camera;
 mod cmaf;
 mod day_folder;
@@ -30,5 +31,5 @@ pub use error::{Error, Result};
 pub use init::{VideoConfig, read_init, video_config};
 pub use picture::{AccessUnit, Found, Pick, RecordedPicture};
 pub use piece::Piece;
-pub use recorder::Recorder;
+pub use recorder::{Recorder, SET_BACK_90K};
 pub use store::Store;

@@ -3,7 +3,7 @@
 use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
-use dayreel_core::{Day, GapCause, MediaTime, TrackKind};
+use dayreel_core::{Clock, Day, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind};
 use dayreel_manifest::{GAP_90K, InitHash};
 use tracing::warn;
 
@@ -14,6 +14,9 @@ use crate::{
     init::{read_init, without_times},
     track_writer::{TrackInit, TrackWriter},
 };
+
+/// Media time goes back by more than this, or not at all: 10 s. Then the clock was set back.
+pub const SET_BACK_90K: u64 = 10 * TICKS_PER_SECOND;
 
 /// Appends what a camera's muxers make. One at a time for each camera; used by one thread.
 pub struct Recorder {
@@ -94,6 +97,15 @@ impl Recorder {
         }
     }
 
+    /// The end of what is recorded, for the clock of a camera to go on from. If it is ahead of the
+    /// wall clock, either was wrong once.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the days cannot be read.
+    pub fn recorded_until(&self) -> Result<MediaTime> {
+        self.archive.recorded_until()
+    }
+
     /// Ends a session: completes the open segments and forces all to the disk. The recorder can go
     /// on with a new session.
     ///
@@ -132,11 +144,25 @@ impl Recorder {
             writer.finish_segment()?;
         }
         let init = track.init.clone().ok_or(Error::Orphan(kind))?;
-        let after = self.enter_day(kind, info.start)?;
+        let here = track.writer.as_ref().map(TrackWriter::folder);
+        if here.is_some_and(|here| overlap_90k(here, kind, info.start) > SET_BACK_90K) {
+            self.close_files();
+        }
+        let mut after = self.enter_day(kind, info.start)?;
+        let track = &self.tracks[kind as usize];
+        let writer = track.writer.as_ref().ok_or(Error::Orphan(kind))?;
+        let folder = Arc::clone(writer.folder());
+        if overlap_90k(&folder, kind, info.start) > SET_BACK_90K {
+            self.close_files();
+            let segments = folder.set_aside(kind, info.start)?;
+            self.archive.announce_length(&folder);
+            warn!(camera = %self.archive.id(), track = %kind, segments, day = %folder.day(),
+                "the clock was set back: what it had recorded ahead is set aside");
+            after = self.enter_day(kind, info.start)?;
+        }
+        let overlap_90k = overlap_90k(&folder, kind, info.start);
         let track = &mut self.tracks[kind as usize];
         let writer = track.writer.as_mut().ok_or(Error::Orphan(kind))?;
-        let end = writer.folder().end(kind).unwrap_or_default();
-        let overlap_90k = end.saturating_since(info.start);
         if overlap_90k > 0 {
             return Err(Error::Overlap {
                 track: kind,
@@ -150,6 +176,19 @@ impl Recorder {
             track.interruption = None;
         }
         Ok(())
+    }
+
+    /// Completes what is open in either track and lets go of the files. The other track goes on with
+    /// its next segment.
+    fn close_files(&mut self) {
+        for track in &mut self.tracks {
+            track.in_segment = false;
+            if let Some(mut writer) = track.writer.take()
+                && let Err(error) = writer.finish_segment()
+            {
+                warn!(camera = %self.archive.id(), error = &error as &dyn std::error::Error, "a segment is not listed");
+            }
+        }
     }
 
     /// If somebody has deleted the day that is being written, or files of it: lets go of it.
@@ -176,8 +215,8 @@ impl Recorder {
     }
 
     /// Makes the writer the one for a segment that starts at `start`: another one when the day is
-    /// over. The day never goes back: if the wall clock does, the current day goes on. Returns why
-    /// nothing was recorded before the segment, if there is a gap.
+    /// over, or after [`Recorder::close_files`]. Returns why nothing was recorded before the segment,
+    /// if there is a gap.
     fn enter_day(&mut self, kind: TrackKind, start: MediaTime) -> Result<Option<GapCause>> {
         let archive = Arc::clone(&self.archive);
         let track = &mut self.tracks[kind as usize];
@@ -200,7 +239,7 @@ impl Recorder {
             let is_missing = midnight.saturating_since(end) > GAP_90K;
             done.close_day(is_missing.then_some(cause))?;
         }
-        let mut next = TrackWriter::new(kind, folder);
+        let mut next = TrackWriter::new(kind, folder, Arc::clone(archive.clock()));
         let end = match (next.folder().end(kind), track.gone.take()) {
             (Some(end), _) => Some(end),
             (None, Some(gone)) => {
@@ -217,14 +256,19 @@ impl Recorder {
     }
 }
 
+/// By how much a segment that starts at `start` overlaps what is recorded in `folder`.
+fn overlap_90k(folder: &DayFolder, kind: TrackKind, start: MediaTime) -> u64 {
+    folder.end(kind).unwrap_or_default().saturating_since(start)
+}
+
 /// Closes the indexes of `folder`, a day that ended while nothing ran.
-pub(crate) fn close_left_open(folder: &Arc<DayFolder>) -> Result<()> {
+pub(crate) fn close_left_open(folder: &Arc<DayFolder>, clock: &Arc<dyn Clock>) -> Result<()> {
     let midnight = MediaTime::wall_to_media(folder.day().end());
     for kind in [TrackKind::Video, TrackKind::Audio] {
         let end = folder.end(kind).unwrap_or_default();
         let is_missing = midnight.saturating_since(end) > GAP_90K;
         let cause = is_missing.then_some(GapCause::Restart);
-        TrackWriter::new(kind, Arc::clone(folder)).close_day(cause)?;
+        TrackWriter::new(kind, Arc::clone(folder), Arc::clone(clock)).close_day(cause)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
 //! a reader the same is done in memory, because a folder may be read while it is being copied.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::FileExt as _,
@@ -23,7 +24,7 @@ use mp4_atom::{Atom as _, FourCC, Ftyp, Moof, Moov};
 use tracing::{info, warn};
 
 use crate::{
-    Result,
+    Result, aside,
     cmaf::{MDAT, STYP, next_box, read_chunk},
     day_folder::State,
     error::IoContext as _,
@@ -61,6 +62,8 @@ struct LoadedTrack {
     /// Length of the index file in bytes; more than `index.sound_bytes` if it is torn.
     index_bytes: u64,
     hours: Vec<HourName>,
+    /// Where the bytes of what was set aside end, by file.
+    aside: HashMap<String, u64>,
 }
 
 impl LoadedTrack {
@@ -70,17 +73,20 @@ impl LoadedTrack {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             text => text.context("read", &path)?,
         };
-        let mut hours = Vec::new();
+        let mut names = Vec::new();
         for entry in fs::read_dir(folder).context("list", folder)? {
             let name = entry.context("list", folder)?.file_name();
-            hours.extend(name.to_str().and_then(|name| HourName::parse(kind, name)));
+            names.extend(name.into_string().ok());
         }
+        let hours = names.iter().filter_map(|name| HourName::parse(kind, name));
+        let mut hours: Vec<_> = hours.collect();
         hours.sort_unstable();
         Ok(Self {
             kind,
             index: index::parse(&text),
             index_bytes: text.len() as u64,
             hours,
+            aside: aside::ends(folder, kind, &names)?,
         })
     }
 }
@@ -243,6 +249,7 @@ fn recover(
             let name = hour.to_string();
             let is_last = place + 1 == track.hours.len();
             let indexed = indexed_bytes(state, track.kind, &name);
+            let indexed = indexed.max(track.aside.get(&name).copied());
             if indexed.is_none() || is_last {
                 let cut = is_last && mend == Mend::Yes;
                 found.append(&mut walk(state, folder, track.kind, &name, indexed, cut)?);

@@ -12,11 +12,11 @@ use std::{
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use dayreel_core::{GapCause, MediaTime, TrackFormat, TrackKind};
+use dayreel_core::{Clock, GapCause, MediaTime, TrackFormat, TrackKind};
 use dayreel_manifest::{Init, InitHash, Segment, Sequence, Slice, rounded_seconds};
 
 use crate::{
@@ -134,13 +134,15 @@ pub(crate) struct TrackWriter {
     target_duration_s: u64,
     hour: Option<HourFile>,
     open: Option<OpenSegment>,
-    synced: Instant,
+    /// When that was forced to the disk last, by the steady clock.
+    synced: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl TrackWriter {
-    pub(crate) fn new(kind: TrackKind, folder: Arc<DayFolder>) -> Self {
+    pub(crate) fn new(kind: TrackKind, folder: Arc<DayFolder>, clock: Arc<dyn Clock>) -> Self {
         let hour = None;
-        let (index, open, synced) = (None, None, Instant::now());
+        let (index, open, synced) = (None, None, clock.steady());
         Self {
             kind,
             folder,
@@ -149,6 +151,7 @@ impl TrackWriter {
             hour,
             open,
             synced,
+            clock,
         }
     }
 
@@ -310,7 +313,7 @@ impl TrackWriter {
 
     /// Forces everything to the disk.
     pub(crate) fn sync(&mut self) -> Result<()> {
-        self.synced = Instant::now();
+        self.synced = self.clock.steady();
         if let Some(hour) = &self.hour {
             hour.file.sync_data().context("sync", self.folder.path())?;
         }
@@ -321,7 +324,7 @@ impl TrackWriter {
     }
 
     fn list(&mut self, segment: Segment, after: Option<GapCause>) -> Result<()> {
-        if self.synced.elapsed() >= SYNC_INTERVAL {
+        if self.clock.steady().saturating_sub(self.synced) >= SYNC_INTERVAL {
             self.sync()?;
         }
         let entry = self

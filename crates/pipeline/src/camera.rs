@@ -55,10 +55,11 @@ impl Camera {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let thread_error = |error: std::io::Error| Error::Thread(error.kind());
+        let recorded_until = sink.recorded_until();
         let writer = Writer::start(&settings.id, sink).map_err(thread_error)?;
         let name = format!("camera {}", settings.id);
         let ring = Arc::new(Ring::new(RingSettings::default()));
-        let shared = Arc::new(Shared::new(settings, clock, ring, writer));
+        let shared = Arc::new(Shared::new(settings, clock, ring, writer, recorded_until));
         let (inputs, received) = channel();
         let (alive, ended) = channel();
         let supervisor = Supervisor::new(Arc::clone(&shared), received, inputs.clone());

@@ -13,10 +13,16 @@
 //! - The **shift** absorbs what the RTP clock of one track does on its own: a lone mad timestamp
 //!   is replaced by the next expected one, and a jump that three access units agree on is taken
 //!   out of the timeline, which runs on.
-//! - A new **span** begins where media time itself has to jump: our clock was set forward, or the
-//!   stream has been late by more than a second for a minute. Media time never goes back: a clock
-//!   that was set back is approached as slowly as a drifting one.
+//! - A new **span** begins where media time itself has to jump: our clock was set, or the stream has
+//!   been late by more than a second for a minute.
+//! - **Backwards** it goes only where our clock was seen to be set back, and by more than
+//!   [`SET_BACK_90K`]: what is recorded after is then set aside by the recorder. For less, access
+//!   units are dropped until the clock is there again; within a second it is approached like a
+//!   drifting one. At its start, our clock is not believed to be behind what is recorded: machines
+//!   without a battery begin in 1970, or where they were stopped. Media time then goes on after what
+//!   is recorded until the clock is set, or for [`DOUBT_90K`].
 
+use dayreel_archive::SET_BACK_90K;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackKind};
 
 use track::{Repaired, Track};
@@ -28,6 +34,9 @@ mod track;
 /// A second in signed ticks.
 const SECOND_90K: i64 = 90_000;
 const _: () = assert!(TICKS_PER_SECOND == 90_000);
+/// [`SET_BACK_90K`], signed.
+const SET_BACK_TICKS: i64 = 10 * SECOND_90K;
+const _: () = assert!(SET_BACK_90K == SET_BACK_TICKS.unsigned_abs());
 /// Errors below this are jitter and are not followed.
 const DEAD_BAND_90K: i64 = SECOND_90K / 10;
 /// An error that is being followed is followed down to this.
@@ -43,6 +52,8 @@ const FAST_SLEW_PPM: i64 = 2_000;
 const WINDOW_90K: i64 = 10 * SECOND_90K;
 /// Media time jumps only when this much or more is wrong.
 const STEP_90K: i64 = SECOND_90K;
+/// For so long a clock that is behind what is recorded is not believed: 10 min.
+const DOUBT_90K: i64 = 600 * SECOND_90K;
 /// For how many windows in a row the stream has to be behind before media time jumps: a congested
 /// network recovers earlier.
 const LATE_WINDOWS: u32 = 6;
@@ -72,8 +83,17 @@ pub struct Stamp {
 #[derive(Debug, Default)]
 pub struct MediaClock {
     span: u32,
-    /// The end of the latest access unit of all sessions. No session starts before.
+    /// The end of the latest access unit of all sessions. No session starts before, unless our clock
+    /// is set back.
     not_before_90k: i64,
+    /// What would stand before is dropped: our clock was set back a little.
+    resume_90k: i64,
+    /// Whether our clock may be behind `not_before_90k` by right: it was set, or has been there for
+    /// long.
+    is_believed: bool,
+    /// Steady time of the first access unit.
+    began_90k: Option<i64>,
+    last: Option<Arrival>,
     line: Option<Line>,
 }
 
@@ -81,7 +101,7 @@ pub struct MediaClock {
 #[derive(Debug)]
 struct Line {
     offset_90k: i64,
-    /// By how much the line began after the wall clock, which had been set back.
+    /// By how much the line began after the wall clock.
     held_90k: i64,
     /// How far the tracks are to move from the offset.
     goal_90k: i64,
@@ -89,11 +109,10 @@ struct Line {
     slewing: bool,
     /// How far they have moved: video, audio.
     moves: [Move; 2],
-    /// What was wrong when last measured, less what was moved since.
+    /// What was wrong when last measured, less what was moved since: media time is so far behind.
     error_90k: i64,
     window: Window,
     late_windows: u32,
-    last: Arrival,
     /// The track whose delays are measured: the video if there is any.
     reference: TrackKind,
     video: Track,
@@ -116,9 +135,17 @@ struct Window {
 }
 
 impl MediaClock {
-    /// A clock that has stamped nothing.
+    /// A clock that has stamped nothing, for a camera of which nothing is recorded.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A clock that goes on after `recorded`.
+    pub fn after(recorded: MediaTime) -> Self {
+        Self {
+            not_before_90k: ticks(recorded.ticks()),
+            ..Self::default()
+        }
     }
 
     /// A new session: RTP time has nothing to do with that before. Begins a new span.
@@ -139,7 +166,8 @@ impl MediaClock {
     }
 
     /// Stamps an access unit. `pts_90k` is its RTP time as far as the session knows it. Without one
-    /// the next expected is taken; `None` if nothing is known to expect it from.
+    /// the next expected is taken; `None` if nothing is known to expect it from, or it has to be
+    /// dropped because its time has been recorded already.
     pub fn stamp(
         &mut self,
         kind: TrackKind,
@@ -149,21 +177,17 @@ impl MediaClock {
         let pts_90k = pts_90k.and_then(|pts| i64::try_from(pts).ok());
         let wall_90k = ticks(arrival.wall.ticks());
         let steady_90k = ticks(arrival.steady_90k);
+        self.look_at_our_clock(arrival);
         let line = match &mut self.line {
             Some(line) => line,
             None => {
-                let start_90k = wall_90k.max(self.not_before_90k);
+                let start_90k = self.start_90k(wall_90k)?;
                 let offset_90k = start_90k.checked_sub(pts_90k?)?;
                 let held_90k = start_90k - wall_90k;
                 self.line
                     .insert(Line::new(kind, offset_90k, held_90k, arrival))
             }
         };
-        if let Some(set_90k) = line.clock_was_set(arrival)
-            && line.follow_set_clock(set_90k)
-        {
-            self.span = self.span.wrapping_add(1);
-        }
         let repaired = line.repair(kind, pts_90k, wall_90k, steady_90k)?;
         if kind == TrackKind::Video {
             line.reference = kind;
@@ -179,15 +203,72 @@ impl MediaClock {
             .pts_90k
             .checked_add(line.offset_90k)?
             .checked_add(moved_90k)?;
-        let media_90k = u64::try_from(media_90k).ok()?;
-        let end_90k = ticks(media_90k).saturating_add(repaired.step_90k);
+        if media_90k < self.resume_90k {
+            return None;
+        }
+        let end_90k = media_90k.saturating_add(repaired.step_90k);
         self.not_before_90k = self.not_before_90k.max(end_90k);
         Some(Stamp {
-            media: MediaTime::from_ticks(media_90k),
+            media: MediaTime::from_ticks(u64::try_from(media_90k).ok()?),
             step_90k: u64::try_from(repaired.step_90k).unwrap_or(0),
             span: self.span,
         })
     }
+
+    /// Notices that our clock was set, and lets media time follow.
+    fn look_at_our_clock(&mut self, now: Arrival) {
+        let steady_90k = ticks(now.steady_90k);
+        let began_90k = *self.began_90k.get_or_insert(steady_90k);
+        let last = self.last.replace(now);
+        let set_90k = last.map_or(0, |last| set_between(last, now));
+        let was_set = set_90k.abs() > STEP_90K;
+        self.is_believed |= was_set || steady_90k.saturating_sub(began_90k) > DOUBT_90K;
+        let Some(line) = &mut self.line else {
+            return;
+        };
+        if was_set {
+            line.window.least_90k = None;
+            line.error_90k = line.error_90k.saturating_add(set_90k);
+        }
+        let ahead_90k = line.error_90k.saturating_neg();
+        let is_wrong = match was_set {
+            true => ahead_90k.abs() > STEP_90K,
+            false => line.held_90k > STEP_90K && ahead_90k > STEP_90K,
+        };
+        if !is_wrong || (ahead_90k > 0 && !self.is_believed) {
+            return;
+        }
+        line.jump(-ahead_90k);
+        self.span = self.span.wrapping_add(1);
+        if ahead_90k > SET_BACK_TICKS {
+            // What was stamped since is set aside.
+            self.not_before_90k = 0;
+            self.resume_90k = 0;
+        } else if ahead_90k > 0 {
+            self.resume_90k = self.not_before_90k;
+        }
+    }
+
+    /// Where a session starts in media time; `None` while it has to wait.
+    fn start_90k(&mut self, wall_90k: i64) -> Option<i64> {
+        let ahead_90k = self.not_before_90k.saturating_sub(wall_90k);
+        if ahead_90k <= STEP_90K || !self.is_believed {
+            return Some(wall_90k.max(self.not_before_90k));
+        }
+        if ahead_90k <= SET_BACK_TICKS {
+            return None;
+        }
+        self.not_before_90k = 0;
+        self.resume_90k = 0;
+        Some(wall_90k)
+    }
+}
+
+/// By how much the wall clock was set between two arrivals.
+fn set_between(before: Arrival, now: Arrival) -> i64 {
+    let wall_90k = ticks(now.wall.ticks()) - ticks(before.wall.ticks());
+    let steady_90k = ticks(now.steady_90k) - ticks(before.steady_90k);
+    wall_90k.saturating_sub(steady_90k)
 }
 
 impl Line {
@@ -198,36 +279,26 @@ impl Line {
             goal_90k: 0,
             slewing: false,
             moves: [Move::default(); 2],
-            error_90k: 0,
+            error_90k: -held_90k,
             window: Window {
                 start_90k: ticks(arrival.steady_90k),
                 least_90k: None,
             },
             late_windows: 0,
-            last: arrival,
             reference,
             video: Track::reordering(),
             audio: Track::in_order(),
         }
     }
 
-    /// By how much the wall clock was set since the last access unit, if by more than a step.
-    fn clock_was_set(&mut self, now: Arrival) -> Option<i64> {
-        let before = std::mem::replace(&mut self.last, now);
-        let wall_90k = ticks(now.wall.ticks()) - ticks(before.wall.ticks());
-        let steady_90k = ticks(now.steady_90k) - ticks(before.steady_90k);
-        let set_90k = wall_90k.saturating_sub(steady_90k);
-        (set_90k.abs() > STEP_90K).then_some(set_90k)
-    }
-
-    /// Whether media time jumps with the wall clock. It never jumps back: a day is in order.
-    fn follow_set_clock(&mut self, set_90k: i64) -> bool {
-        self.window.least_90k = None;
-        if set_90k < 0 {
-            return false;
-        }
-        self.offset_90k = self.offset_90k.saturating_add(set_90k);
-        true
+    /// Lets media time jump by `by_90k`, to where it should be.
+    fn jump(&mut self, by_90k: i64) {
+        self.offset_90k = self.offset_90k.saturating_add(by_90k);
+        self.held_90k = 0;
+        self.error_90k = 0;
+        self.late_windows = 0;
+        self.slewing = false;
+        self.goal_90k = self.moves[self.reference as usize].moved_90k;
     }
 
     /// The RTP time of an access unit as it belongs to this line.
@@ -278,11 +349,7 @@ impl Line {
         if self.error_90k > STEP_90K {
             self.late_windows += 1;
             if self.late_windows >= LATE_WINDOWS {
-                self.offset_90k += self.error_90k;
-                self.error_90k = 0;
-                self.late_windows = 0;
-                self.slewing = false;
-                self.goal_90k = moved_90k;
+                self.jump(self.error_90k);
                 return true;
             }
         } else {

@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ring: Arc<Ring>,
     pub(crate) writer: Writer,
-    /// Instant 0 of the steady clock.
+    /// When the camera was started.
     origin: Instant,
     /// Streaming threads of picture and sound stamp with it, in turn.
     media_clock: Mutex<MediaClock>,
@@ -67,6 +67,7 @@ impl Shared {
         clock: Arc<dyn Clock>,
         ring: Arc<Ring>,
         writer: Writer,
+        recorded_until: MediaTime,
     ) -> Self {
         let since = clock.now();
         Self {
@@ -75,7 +76,7 @@ impl Shared {
             ring,
             writer,
             origin: Instant::now(),
-            media_clock: Mutex::default(),
+            media_clock: Mutex::new(MediaClock::after(recorded_until)),
             video: Mutex::default(),
             audio: Mutex::default(),
             last_unit_ms: AtomicU64::new(NEVER),
@@ -97,9 +98,14 @@ impl Shared {
         let mut media_clock = self.media_clock.lock();
         let arrival = Arrival {
             wall: MediaTime::wall_to_media(self.clock.now()),
-            steady_90k: ticks(self.origin.elapsed()),
+            steady_90k: ticks(self.clock.steady()),
         };
-        media_clock.stamp(track, pts_90k, arrival)
+        let stamp = media_clock.stamp(track, pts_90k, arrival);
+        if stamp.is_none() && track == TrackKind::Video {
+            // It is dropped, but the camera is not silent.
+            self.last_unit_ms.store(self.now_ms(), Ordering::Relaxed);
+        }
+        stamp
     }
 
     /// RTP time begins anew.

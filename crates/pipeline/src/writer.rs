@@ -23,7 +23,7 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_archive::{Piece, Recorder};
-use dayreel_core::{CameraId, GapCause, TrackKind};
+use dayreel_core::{CameraId, GapCause, MediaTime, TrackKind};
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
@@ -42,6 +42,11 @@ pub trait PieceSink: Send + 'static {
     /// It could not be recorded. The rest of its segment is not offered.
     fn append(&mut self, track: TrackKind, piece: Piece) -> Result<(), dayreel_archive::Error>;
 
+    /// The end of what is recorded: media time goes on after it. The epoch if nothing is.
+    fn recorded_until(&self) -> MediaTime {
+        MediaTime::default()
+    }
+
     /// Says why nothing comes for now. What has been appended before is not concerned.
     fn interrupted(&mut self, _cause: GapCause) {}
 
@@ -55,6 +60,17 @@ pub trait PieceSink: Send + 'static {
 impl PieceSink for Recorder {
     fn append(&mut self, track: TrackKind, piece: Piece) -> Result<(), dayreel_archive::Error> {
         Self::append(self, track, piece)
+    }
+
+    fn recorded_until(&self) -> MediaTime {
+        Self::recorded_until(self).unwrap_or_else(|error| {
+            let error: &dyn std::error::Error = &error;
+            warn!(
+                error,
+                "what is recorded cannot be read; media time begins at the wall clock"
+            );
+            MediaTime::default()
+        })
     }
 
     fn interrupted(&mut self, cause: GapCause) {

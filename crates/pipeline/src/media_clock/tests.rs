@@ -3,7 +3,7 @@
 use dayreel_core::{MediaTime, TrackKind};
 use proptest::prelude::*;
 
-use super::{Arrival, MediaClock, SECOND_90K, Stamp};
+use super::{Arrival, DOUBT_90K, MediaClock, SECOND_90K, Stamp};
 
 const VIDEO: TrackKind = TrackKind::Video;
 const AUDIO: TrackKind = TrackKind::Audio;
@@ -209,25 +209,112 @@ fn a_clock_set_forward_starts_a_span_at_the_new_time() {
     );
 }
 
+/// Pictures of a camera whose machine's clock shows `set_90k(n)` too much at picture `n`.
+fn with_set_clock(
+    clock: &mut MediaClock,
+    pictures: std::ops::Range<u64>,
+    set_90k: impl Fn(u64) -> i64,
+) -> Vec<(u64, Option<Stamp>)> {
+    let stamp = |n: u64| {
+        let arrival = arrival_with_wall(n * STEP, set_90k(n));
+        (
+            arrival.wall.ticks(),
+            clock.stamp(VIDEO, Some(n * STEP), arrival),
+        )
+    };
+    pictures.map(stamp).collect()
+}
+
+/// How far media time is from the wall clock at most, in ticks.
+fn worst(stamps: &[(u64, Option<Stamp>)]) -> u64 {
+    let off =
+        |(wall, stamp): &(u64, Option<Stamp>)| Some(stamp.as_ref()?.media.ticks().abs_diff(*wall));
+    stamps.iter().filter_map(off).max().unwrap()
+}
+
 #[test]
-fn a_clock_set_back_a_little_is_followed_without_going_back() {
-    let mut clock = MediaClock::new();
-    let mut last = 0;
-    for n in 0..25 * 3_600 {
-        let set_90k = if n < 1_000 { 0 } else { -5 * SECOND_90K };
-        let stamp = clock
-            .stamp(VIDEO, Some(n * STEP), arrival_with_wall(n * STEP, set_90k))
-            .unwrap();
-        assert!(stamp.media.ticks() > last);
-        assert_eq!(stamp.span, 0);
-        last = stamp.media.ticks();
+fn a_clock_set_back_by_seconds_is_waited_for() {
+    for back_s in [2, 5, 10] {
+        let mut clock = MediaClock::new();
+        let set = |n| if n < 1_000 { 0 } else { -back_s * SECOND_90K };
+        let stamps = with_set_clock(&mut clock, 0..3_000, set);
+        let dropped = stamps.iter().filter(|(_, stamp)| stamp.is_none()).count();
+        assert_eq!(dropped as i64, back_s * 25, "set back by {back_s} s");
+        assert!(worst(&stamps) < SECOND_90K.unsigned_abs());
+        let kept: Vec<_> = stamps.iter().filter_map(|(_, stamp)| *stamp).collect();
+        assert!(kept.is_sorted_by_key(|stamp| stamp.media));
+        assert_eq!((kept[0].span, kept[kept.len() - 1].span), (0, 1));
     }
-    let wall = EPOCH_90K + (25 * 3_600 - 1) * STEP - 5 * SECOND_90K.unsigned_abs();
-    assert!(
-        last.abs_diff(wall) < 9_000,
-        "off by {}",
-        last.abs_diff(wall)
+}
+
+#[test]
+fn a_clock_set_back_by_hours_is_followed_at_once() {
+    let mut clock = MediaClock::new();
+    let set = |n| match n {
+        0..1_000 => 0,
+        1_000..2_000 => -3 * 3_600 * SECOND_90K,
+        _ => 26 * 3_600 * SECOND_90K,
+    };
+    let stamps = with_set_clock(&mut clock, 0..3_000, set);
+    assert!(stamps.iter().all(|(_, stamp)| stamp.is_some()));
+    assert!(worst(&stamps) < SECOND_90K.unsigned_abs());
+    let spans: Vec<_> = stamps
+        .iter()
+        .filter_map(|(_, stamp)| Some(stamp.as_ref()?.span))
+        .collect();
+    assert_eq!(
+        (spans[999], spans[1_000], spans[1_999], spans[2_000]),
+        (0, 1, 1, 2)
     );
+}
+
+#[test]
+fn a_clock_set_back_between_sessions_is_followed_by_the_next() {
+    let mut clock = MediaClock::new();
+    with_set_clock(&mut clock, 0..100, |_| 0);
+    clock.restart();
+    let stamps = with_set_clock(&mut clock, 200..300, |_| -3_600 * SECOND_90K);
+    assert!(stamps.iter().all(|(_, stamp)| stamp.is_some()));
+    assert!(worst(&stamps) < SECOND_90K.unsigned_abs());
+}
+
+/// A machine without a battery: it begins in 1970, and is set when the network is there.
+#[test]
+fn a_clock_that_begins_in_1970_goes_on_after_what_is_recorded_until_it_is_set() {
+    let recorded = EPOCH_90K - 900 * 90_000;
+    let mut clock = MediaClock::after(MediaTime::from_ticks(recorded));
+    let in_1970 = 30 * SECOND_90K - EPOCH_90K.cast_signed();
+    let set = |n| if n < 1_000 { in_1970 } else { 0 };
+    let stamps = with_set_clock(&mut clock, 0..2_000, set);
+    let media = |n: usize| stamps[n].1.unwrap().media.ticks();
+    assert_eq!(media(0), recorded);
+    assert!(media(999) < recorded + 1_000 * STEP);
+    assert_eq!(media(1_000), EPOCH_90K + 1_000 * STEP);
+    assert!(worst(&stamps[1_000..]) < SECOND_90K.unsigned_abs());
+}
+
+#[test]
+fn a_clock_that_stays_behind_what_is_recorded_is_believed_in_the_end() {
+    let mut clock = MediaClock::after(MediaTime::from_ticks(EPOCH_90K + 7_200 * 90_000));
+    let stamps = with_set_clock(&mut clock, 0..25 * 700, |_| 0);
+    let stamps: Vec<_> = stamps
+        .into_iter()
+        .map(|(wall, stamp)| (wall, stamp.unwrap()))
+        .collect();
+    let spans = stamps.iter().filter(|(_, stamp)| stamp.span == 0).count();
+    assert_eq!(spans as i64, DOUBT_90K / STEP.cast_signed() + 1);
+    let (wall, last) = stamps[stamps.len() - 1];
+    assert!(last.media.ticks().abs_diff(wall) < SECOND_90K.unsigned_abs());
+}
+
+#[test]
+fn a_start_within_a_second_of_what_is_recorded_goes_on_there() {
+    let recorded = MediaTime::from_ticks(EPOCH_90K + 72_000);
+    let mut clock = MediaClock::after(recorded);
+    let stamps = with_set_clock(&mut clock, 0..20_000, |_| 0);
+    assert_eq!(stamps[0].1.unwrap().media, recorded);
+    assert!(stamps.iter().all(|(_, stamp)| stamp.unwrap().span == 0));
+    assert!(worst(&stamps[10_000..]) < SECOND_90K.unsigned_abs() / 2);
 }
 
 #[test]
@@ -235,7 +322,7 @@ fn a_new_session_starts_after_all_that_was_stamped() {
     let mut clock = MediaClock::new();
     let before = clock.stamp(VIDEO, Some(0), arrival(0)).unwrap();
     clock.restart();
-    let set_back = arrival_with_wall(9, -30 * SECOND_90K);
+    let set_back = arrival_with_wall(9, -SECOND_90K / 2);
     let after = clock.stamp(VIDEO, Some(1_000_000), set_back).unwrap();
     assert!(after.media > before.media);
     assert_eq!((before.span, after.span), (0, 1));

@@ -1,0 +1,119 @@
+//! What a clock recorded that was ahead. When the clock is set back, the recording goes on at a time
+//! that is taken: the entries from there on leave the day's index for one of their own, which plays
+//! in any player (`video.aside-1.m3u8`). Their bytes stay where they are; nothing is overwritten.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
+
+use dayreel_core::{MediaTime, TrackKind};
+use dayreel_manifest::Sequence;
+
+use crate::{
+    Result,
+    error::IoContext as _,
+    index::{self, Entry, FileRange, Index},
+    track_writer::index_name,
+};
+
+/// Takes the entries of the track `kind` that end after `from` out of the index in `folder`; returns
+/// how many. Done twice, or interrupted and done again, it is the same.
+///
+/// Media sequence numbers go on after those that were taken out: a player takes what is recorded
+/// next for new.
+pub(crate) fn set_aside(folder: &Path, kind: TrackKind, from: MediaTime) -> Result<usize> {
+    let path = folder.join(index_name(kind));
+    let Index {
+        first,
+        target_duration_s,
+        entries,
+        ..
+    } = index::parse(&fs::read(&path).context("read", &path)?);
+    let kept = entries.partition_point(|entry| entry.end() <= from);
+    let (kept, ahead) = entries.split_at(kept);
+    let Some(begin) = ahead.first() else {
+        return Ok(0);
+    };
+    let map = entries[..=kept.len()].iter().rev().find_map(Entry::map);
+    let begin = Entry {
+        map: map.cloned(),
+        discontinuity: false,
+        after: None,
+        ..begin.clone()
+    };
+    let begin = begin.to_text();
+    let rest = ahead[1..].iter().map(Entry::to_text);
+    let mut aside = index::header(Sequence::default(), target_duration_s) + &begin;
+    aside.extend(rest);
+    aside.push_str(&index::ending(None));
+    replace(&free_name(folder, kind)?, &aside)?;
+
+    let first = Sequence {
+        media: first.media + ahead.len() as u64,
+        ..first
+    };
+    let mut left = index::header(first, target_duration_s);
+    left.extend(kept.iter().map(Entry::to_text));
+    replace(&path, &left)?;
+    Ok(ahead.len())
+}
+
+/// Where the bytes of entries that were set aside end, by file: recovery must not list them again.
+pub(crate) fn ends(
+    folder: &Path,
+    kind: TrackKind,
+    names: &[String],
+) -> Result<HashMap<String, u64>> {
+    let mut ends: HashMap<String, u64> = HashMap::new();
+    for name in names.iter().filter(|name| is_aside(kind, name)) {
+        let path = folder.join(name);
+        let index = index::parse(&fs::read(&path).context("read", &path)?);
+        for FileRange {
+            file,
+            offset,
+            len_bytes,
+        } in index.entries.into_iter().map(|entry| entry.bytes)
+        {
+            let end = ends.entry(file).or_default();
+            *end = offset.saturating_add(len_bytes.into()).max(*end);
+        }
+    }
+    Ok(ends)
+}
+
+/// `video.aside-1.m3u8`
+fn aside_name(kind: TrackKind, number: u32) -> String {
+    format!("{kind}.aside-{number}.m3u8")
+}
+
+fn is_aside(kind: TrackKind, name: &str) -> bool {
+    let number = name.strip_prefix(kind.name());
+    let number = number.and_then(|name| name.strip_prefix(".aside-")?.strip_suffix(".m3u8"));
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+fn free_name(folder: &Path, kind: TrackKind) -> Result<std::path::PathBuf> {
+    let mut number = 1;
+    loop {
+        let path = folder.join(aside_name(kind, number));
+        if !path.try_exists().context("look for", &path)? {
+            return Ok(path);
+        }
+        number += 1;
+    }
+}
+
+/// Writes the file `path` as a whole: there is the old one or the new one at any time.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let new = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().context("write", path)
+}
