@@ -2,7 +2,7 @@
 
 use gstreamer as gst;
 
-use crate::Error;
+use crate::{Error, large_reads};
 
 /// An element that is not installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ const REQUIRED: &[(&str, &str)] = &[
 pub fn init() -> Result<(), Error> {
     gst::init().map_err(Error::Init)?;
     gstfmp4::plugin_register_static().map_err(Error::Register)?;
+    large_reads::enable();
     let missing = missing(REQUIRED);
     if missing.is_empty() {
         Ok(())

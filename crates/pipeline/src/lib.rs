@@ -16,6 +16,7 @@ mod classify;
 mod elements;
 mod error;
 pub mod frame;
+mod large_reads;
 pub mod media_clock;
 mod meter;
 mod offer;
