@@ -21,7 +21,7 @@ use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::{
-    DayFolder, Gap, Recorder, Result, error::IoContext as _, recorder::close_left_open,
+    DayFolder, Gap, Moments, Recorder, Result, error::IoContext as _, recorder::close_left_open,
     track_writer::ends_closed,
 };
 
@@ -69,6 +69,7 @@ pub struct CameraArchive {
     zone: Tz,
     /// `data/<camera>/days`.
     days_path: PathBuf,
+    moments: Arc<Moments>,
     clock: Arc<dyn Clock>,
     /// How long segments are meant to be, 1/90000 s; 0 while not said.
     segment_90k: AtomicU32,
@@ -124,6 +125,7 @@ impl CameraArchive {
             id,
             zone,
             days_path: path.join("days"),
+            moments: Arc::new(Moments::new(path.join("moments"))),
             clock,
             segment_90k: AtomicU32::new(0),
             current: RwLock::default(),
@@ -169,6 +171,11 @@ impl CameraArchive {
     /// The camera.
     pub const fn id(&self) -> &CameraId {
         &self.id
+    }
+
+    /// Its moments.
+    pub const fn moments(&self) -> &Arc<Moments> {
+        &self.moments
     }
 
     /// The zone whose midnights end its days.

@@ -6,17 +6,21 @@
 //!   video.m3u8              the index: a static HLS playlist, append-only
 //!   video-00.mp4 … -23.mp4  one fragmented MP4 an hour
 //!   audio.m3u8, audio-00.mp4 …
+//! data/front-door/moments/
+//!   2026/11/22/17-03-05.mp4 progressive, and complete when it has its name
 //! ```
 //!
 //! [`Recorder`] is the one writer of a camera; [`CameraArchive`] is what everybody else reads.
 
 mod aside;
 mod camera;
+mod clip;
 mod cmaf;
 mod day_folder;
 mod error;
 mod index;
 mod init;
+mod moments;
 mod picture;
 mod piece;
 mod recorder;
@@ -25,10 +29,12 @@ mod store;
 mod track_writer;
 
 pub use camera::{CameraArchive, DaySummary, MediaSlice};
+pub use clip::{AudioClip, Clip, Colour, Sample, Tags, VideoClip, VideoCodec};
 pub use cmaf::{ChunkInfo, read_chunk};
 pub use day_folder::{DayFolder, Gap};
 pub use error::{Error, Result};
 pub use init::{VideoConfig, read_init, video_config};
+pub use moments::{Claim, Moment, MomentFacts, MomentFile, MomentName, Moments, NoMomentName};
 pub use picture::{AccessUnit, Found, Pick, RecordedPicture};
 pub use piece::Piece;
 pub use recorder::{Recorder, SET_BACK_90K};

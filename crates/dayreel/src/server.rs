@@ -12,8 +12,15 @@ use dayreel_archive::{CameraArchive, Store};
 use dayreel_config::{Camera as CameraConfig, Settings};
 use dayreel_core::{Clock, SystemClock, TICKS_PER_SECOND};
 use dayreel_http::{App, CameraEntry};
-use dayreel_pipeline::{Camera, CameraSettings, CameraState, Timing, frame::FrameSettings};
-use tokio::signal::unix::{SignalKind, signal};
+use dayreel_pipeline::{
+    Camera, CameraSettings, CameraState, Timing,
+    frame::FrameSettings,
+    moment::{MomentDesk, MomentMaker, MomentSettings},
+};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
 
 /// How often a camera that is waited for is asked.
 const LIVE_POLL: Duration = Duration::from_millis(20);
@@ -25,12 +32,17 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 /// less than the five seconds promised.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(2500);
 
+/// Moments that are being made have so long for their GIFs, and again for their MP4s, while the
+/// cameras close.
+const MOMENT_TIMEOUT: Duration = Duration::from_millis(1200);
+
 /// A server that listens and whose cameras run.
 pub(crate) struct Server {
     listener: TcpListener,
     app: App,
     cameras: Vec<Arc<Camera>>,
     retention: Vec<(Arc<CameraArchive>, u8)>,
+    moments: MomentDesk,
     /// The data directory is ours until the last camera has stopped.
     _store: Store,
 }
@@ -38,7 +50,8 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the data directory, takes the address, and starts the cameras.
     ///
-    /// Everything that can be refused is tried before the first camera starts.
+    /// Everything that can be refused is tried before the first camera starts. Called on the
+    /// runtime that moments are to be made on.
     pub(crate) fn start(settings: &Settings) -> Result<Self> {
         dayreel_pipeline::init()?;
         let server = &settings.server;
@@ -60,6 +73,7 @@ impl Server {
         let mut cameras = Vec::new();
         let mut entries = Vec::new();
         let mut retention = Vec::new();
+        let moments = MomentDesk::new(Handle::current());
         for config in &settings.cameras {
             let archive = store
                 .camera(config.id.clone(), config.timezone, Arc::clone(&clock))
@@ -73,7 +87,15 @@ impl Server {
             let camera = Camera::start(settings, &archive, Arc::clone(&clock))?;
             let camera = Arc::new(camera);
             retention.push((Arc::clone(&archive), config.days_to_keep));
-            entries.push(CameraEntry::new(archive, Arc::clone(&camera), frames));
+            let maker = MomentMaker::new(
+                (Arc::clone(camera.ring()), Arc::clone(camera.sound_ring())),
+                Arc::clone(&archive),
+                Arc::clone(&clock),
+                MomentSettings::default(),
+                moments.clone(),
+            );
+            let entry = CameraEntry::new(archive, Arc::clone(&camera), frames, maker);
+            entries.push(entry);
             cameras.push(camera);
         }
         Ok(Self {
@@ -81,6 +103,7 @@ impl Server {
             app: App::new(entries, clock),
             cameras,
             retention,
+            moments,
             _store: store,
         })
     }
@@ -107,9 +130,15 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready, then ends in this order: no more requests, then the
-    /// cameras, all at once, each of which closes its recordings.
+    /// cameras, all at once, each of which closes its recordings. Moments that are being made end
+    /// meanwhile.
     pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let expiring = tokio::spawn(expire_old_days(self.retention));
+        let moments = self.moments;
+        let shutdown = async {
+            shutdown.await;
+            moments.begin_close();
+        };
         let served = dayreel_http::serve(self.app, self.listener, shutdown).await;
         expiring.abort();
         tracing::info!("closing the recordings");
@@ -124,10 +153,12 @@ impl Server {
                 .filter(|camera| !camera.shutdown(deadline))
                 .count()
         };
-        match tokio::task::spawn_blocking(close)
-            .await
-            .context("closing the recordings failed")?
-        {
+        let close = tokio::task::spawn_blocking(close);
+        let (close, unmade) = tokio::join!(close, moments.close(MOMENT_TIMEOUT));
+        if unmade > 0 {
+            tracing::error!(moments = unmade, "not all moments could be made in time");
+        }
+        match close.context("closing the recordings failed")? {
             0 => tracing::info!("stopped"),
             late => tracing::error!(cameras = late, "not all recordings could be closed in time"),
         }

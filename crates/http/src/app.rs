@@ -7,6 +7,7 @@ use dayreel_core::{CameraId, Clock};
 use dayreel_pipeline::{
     Camera,
     frame::{FrameMaker, FrameSettings, PastFrames},
+    moment::MomentMaker,
 };
 
 use crate::error::ApiError;
@@ -17,16 +18,23 @@ pub struct CameraEntry {
     camera: Arc<Camera>,
     frames: FrameMaker,
     past_frames: PastFrames,
+    moments: MomentMaker,
 }
 
 impl CameraEntry {
     /// A running camera and its recordings.
-    pub fn new(archive: Arc<CameraArchive>, camera: Arc<Camera>, frames: FrameSettings) -> Self {
+    pub fn new(
+        archive: Arc<CameraArchive>,
+        camera: Arc<Camera>,
+        frames: FrameSettings,
+        moments: MomentMaker,
+    ) -> Self {
         Self {
             frames: FrameMaker::with_settings(Arc::clone(camera.ring()), frames),
             past_frames: PastFrames::new(Arc::clone(&archive)),
             archive,
             camera,
+            moments,
         }
     }
 
@@ -44,6 +52,10 @@ impl CameraEntry {
 
     pub(crate) const fn past_frames(&self) -> &PastFrames {
         &self.past_frames
+    }
+
+    pub(crate) const fn moments(&self) -> &MomentMaker {
+        &self.moments
     }
 
     /// Why nothing comes from the camera, in words.

@@ -96,7 +96,7 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
         response.insert_header((header::CACHE_CONTROL, "no-store"));
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.kind, Kind::CameraAuth | Kind::Unavailable | Kind::Busy) {
             response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
         }
         response.json(body(self.code, &self.message))

@@ -14,7 +14,7 @@ use dayreel_core::Clock;
 use parking_lot::Mutex;
 
 use crate::{
-    CameraSettings, CameraStatus, Error, PieceSink, Ring, RingSettings,
+    CameraSettings, CameraStatus, Error, PieceSink, Ring,
     shared::Shared,
     supervisor::{Input, Supervisor},
     writer::Writer,
@@ -58,8 +58,7 @@ impl Camera {
         let recorded_until = sink.recorded_until();
         let writer = Writer::start(&settings.id, sink).map_err(thread_error)?;
         let name = format!("camera {}", settings.id);
-        let ring = Arc::new(Ring::new(RingSettings::default()));
-        let shared = Arc::new(Shared::new(settings, clock, ring, writer, recorded_until));
+        let shared = Arc::new(Shared::new(settings, clock, writer, recorded_until));
         let (inputs, received) = channel();
         let (alive, ended) = channel();
         let supervisor = Supervisor::new(Arc::clone(&shared), received, inputs.clone());
@@ -95,6 +94,11 @@ impl Camera {
     /// The last access units of the picture. The same ring as long as the camera lives.
     pub fn ring(&self) -> &Arc<Ring> {
         &self.shared.ring
+    }
+
+    /// The last access units of the sound. The same ring as long as the camera lives.
+    pub fn sound_ring(&self) -> &Arc<Ring> {
+        &self.shared.sound_ring
     }
 
     /// Ends the camera: completes the recordings, stops the pipeline and the threads. Returns when

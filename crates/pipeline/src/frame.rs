@@ -22,13 +22,19 @@ mod maker;
 mod memory;
 mod past;
 #[cfg(test)]
+#[cfg(test)]
 pub(crate) mod recorded;
 mod slots;
 #[cfg(test)]
 pub(crate) mod streams;
 
+pub(crate) use decode::decoder_for;
+pub(crate) use driven::Driven;
+pub(crate) use jpeg::frame_size;
 pub use maker::FrameMaker;
+pub(crate) use memory::{give_back_large_blocks, trim as trim_memory};
 pub use past::PastFrames;
+pub(crate) use slots::THREADS;
 
 /// A picture of the camera, compressed.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rtspsrc ─ depay ─ parse ─ stamp ─ timestamper ─ tee ┬ record   cmafmux ─ appsink ─▶ writer ─▶ archive
-//!                                                     └ ring     appsink ─▶ the open GOP
+//!                                                     └ ring     appsink ─▶ the last seconds ─▶ frame, moment
 //! ```
 //!
 //! - [`init`] once, then [`Camera::start`] for each camera; [`Camera::status`] asks it.
@@ -19,6 +19,7 @@ pub mod frame;
 mod large_reads;
 pub mod media_clock;
 mod meter;
+pub mod moment;
 mod offer;
 mod retry;
 mod rtp_clock;
@@ -31,7 +32,7 @@ mod supervisor;
 mod track;
 mod writer;
 
-pub use branches::ring::{Gop, Newest, Ring, RingSettings, RingStats};
+pub use branches::ring::{Cut, Gop, Missing, Newest, Ring, RingSettings, RingStats, Seam, Window};
 pub use camera::Camera;
 pub use elements::{MissingElement, init};
 pub use error::Error;

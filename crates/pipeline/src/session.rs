@@ -4,7 +4,8 @@
 //! ```text
 //! rtspsrc ┬ track(video) ─ tee ┬ record
 //!         │                    └ ring
-//!         └ track(audio) ─ tee ─ record
+//!         └ track(audio) ─ tee ┬ record
+//!                              └ ring
 //! ```
 
 use std::{
@@ -153,13 +154,15 @@ impl Session {
 impl Parts {
     /// Hangs the branches of a track on its tee.
     pub(crate) fn attach(&self, kind: TrackKind, tee: &gst::Element) -> Result<(), Error> {
-        if kind == TrackKind::Video {
-            let pipeline = tee
-                .parent()
-                .and_downcast::<gst::Pipeline>()
-                .ok_or_else(|| glib::bool_error!("the tee is in no pipeline"))?;
-            ring::attach(&pipeline, tee, &self.shared.ring)?;
-        }
+        let pipeline = tee
+            .parent()
+            .and_downcast::<gst::Pipeline>()
+            .ok_or_else(|| glib::bool_error!("the tee is in no pipeline"))?;
+        let ring = match kind {
+            TrackKind::Video => &self.shared.ring,
+            TrackKind::Audio => &self.shared.sound_ring,
+        };
+        ring::attach(&pipeline, tee, ring)?;
         self.renew(kind, tee)
     }
 

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{
     AudioStatus, CameraSettings, CameraState, CameraStatus, Error, IgnoredTrack, RecordingError,
-    Ring, VideoStatus,
+    Ring, RingSettings, VideoStatus,
     media_clock::{Arrival, MediaClock, Stamp},
     meter::Meter,
     writer::Writer,
@@ -27,7 +27,10 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Shared {
     pub(crate) settings: CameraSettings,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The last seconds of the picture.
     pub(crate) ring: Arc<Ring>,
+    /// And of the sound.
+    pub(crate) sound_ring: Arc<Ring>,
     pub(crate) writer: Writer,
     /// When the camera was started.
     origin: Instant,
@@ -65,7 +68,6 @@ impl Shared {
     pub(crate) fn new(
         settings: CameraSettings,
         clock: Arc<dyn Clock>,
-        ring: Arc<Ring>,
         writer: Writer,
         recorded_until: MediaTime,
     ) -> Self {
@@ -73,7 +75,8 @@ impl Shared {
         Self {
             settings,
             clock,
-            ring,
+            ring: Arc::new(Ring::new(RingSettings::VIDEO)),
+            sound_ring: Arc::new(Ring::new(RingSettings::AUDIO)),
             writer,
             origin: Instant::now(),
             media_clock: Mutex::new(MediaClock::after(recorded_until)),

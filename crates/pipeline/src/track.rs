@@ -234,7 +234,7 @@ fn renew_with_span(kind: TrackKind, tee: &gst::Element, parts: &Arc<Parts>) -> R
 }
 
 /// Nanoseconds to the nearest tick: exact for what once was a 90 kHz RTP time.
-fn pts_to_90k(pts: gst::ClockTime) -> u64 {
+pub(crate) fn pts_to_90k(pts: gst::ClockTime) -> u64 {
     let ticks_90k = u128::from(pts.nseconds()) * 9 + 50_000;
     u64::try_from(ticks_90k / 100_000).unwrap_or(u64::MAX)
 }

@@ -5,5 +5,6 @@ mod clocks;
 mod common;
 mod gaps;
 mod hands;
+mod moments;
 mod recorder;
 mod recovery;

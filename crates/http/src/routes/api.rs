@@ -229,7 +229,7 @@ fn local(time: WallTime, zone: Tz) -> String {
 }
 
 /// Ticks as seconds, to the millisecond.
-fn seconds(ticks_90k: u64) -> f64 {
+pub(crate) fn seconds(ticks_90k: u64) -> f64 {
     let milliseconds = ticks_90k * 1000 / TICKS_PER_SECOND;
     // Exact up to 285 000 years.
     #[expect(clippy::cast_precision_loss)]

@@ -4,11 +4,14 @@ mod api;
 mod frame;
 mod health;
 mod media;
+mod moment;
 mod page;
 mod stream;
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard, http::header, web,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard,
+    http::{Method, header},
+    web,
 };
 
 use crate::error::{ApiError, body};
@@ -24,16 +27,29 @@ pub(crate) fn all(config: &mut web::ServiceConfig) {
         .configure(page::assets)
         .configure(stream::routes)
         .configure(frame::routes)
+        .configure(moment::routes)
         .configure(page::routes)
         .default_service(web::to(unknown_path));
 }
 
-/// A path that can only be read: GET and HEAD, OPTIONS for browsers that ask first, 405 for the
-/// rest.
+/// The methods of a path, as `Allow` lists them: browsers that ask first are told, others get 405.
+#[derive(Clone, Copy)]
+pub(crate) struct Methods(pub(crate) &'static str);
+
+impl Methods {
+    /// A resource without any of them yet.
+    pub(crate) fn on(self, path: &str) -> Resource {
+        web::resource(path)
+            .route(web::method(Method::OPTIONS).to(move || preflight(self.0)))
+            .default_service(web::to(move |request| method_not_allowed(self.0, request)))
+    }
+}
+
+/// A path that can only be read.
 pub(crate) struct ReadOnly(Resource);
 
 pub(crate) fn read_only(path: &str) -> ReadOnly {
-    ReadOnly(web::resource(path))
+    ReadOnly(Methods("GET, HEAD, OPTIONS").on(path))
 }
 
 impl ReadOnly {
@@ -44,16 +60,13 @@ impl ReadOnly {
         F::Output: Responder + 'static,
     {
         let reads = guard::Any(guard::Get()).or(guard::Head());
-        self.0
-            .route(web::route().guard(reads).to(handler))
-            .route(web::method(actix_web::http::Method::OPTIONS).to(preflight))
-            .default_service(web::to(method_not_allowed))
+        self.0.route(web::route().guard(reads).to(handler))
     }
 }
 
-async fn preflight() -> HttpResponse {
+async fn preflight(allowed: &'static str) -> HttpResponse {
     HttpResponse::NoContent()
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, allowed))
         .insert_header((
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "Range, If-None-Match, If-Range",
@@ -62,13 +75,11 @@ async fn preflight() -> HttpResponse {
         .finish()
 }
 
-async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
-    let message = format!(
-        "{} is not allowed here; GET, HEAD and OPTIONS are",
-        request.method()
-    );
+async fn method_not_allowed(allowed: &'static str, request: HttpRequest) -> HttpResponse {
+    let method = request.method();
+    let message = format!("{method} is not allowed here; allowed are {allowed}");
     HttpResponse::MethodNotAllowed()
-        .insert_header((header::ALLOW, "GET, HEAD, OPTIONS"))
+        .insert_header((header::ALLOW, allowed))
         .json(body("method_not_allowed", &message))
 }
 

@@ -13,14 +13,15 @@ use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
 use gstreamer_app as gst_app;
 
+mod cut;
 mod store;
 
-pub use store::{Gop, Newest, Ring, RingSettings, RingStats};
+pub use cut::{Cut, Missing, Window};
+pub use store::{Gop, Newest, Ring, RingSettings, RingStats, Seam};
 
 /// Adds the branch to `pipeline` behind `tee` and fills `ring` from it.
 ///
-/// The tee carries parsed H.264 or H.265, one access unit a buffer, PTS in nanoseconds since the
-/// Unix epoch. What the ring holds from an earlier pipeline of the same camera stays readable until
+/// The tee carries one parsed access unit a buffer, PTS in nanoseconds since the Unix epoch. What the ring holds from an earlier pipeline of the same camera stays readable until
 /// the first keyframe of this one. The branch ends with the pipeline.
 ///
 /// # Errors
@@ -32,7 +33,6 @@ pub(crate) fn attach(
 ) -> Result<(), glib::BoolError> {
     ring.begin_source();
     let sink = gst_app::AppSink::builder()
-        .name("ring")
         .sync(false)
         .async_(false)
         .qos(false)
@@ -117,7 +117,10 @@ mod tests {
              ! x264enc tune=zerolatency ! h264parse",
         );
         run_to_end(&pipeline);
-        let sink = pipeline.by_name("ring").unwrap().downgrade();
+        let sink = pipeline
+            .iterate_elements()
+            .find(|element| element.is::<gst_app::AppSink>());
+        let sink = sink.unwrap().downgrade();
         let pipeline_ref = pipeline.downgrade();
         drop(pipeline);
         assert!(

@@ -128,7 +128,11 @@ fn pts_to_wall(pts: gst::ClockTime) -> WallTime {
     i64::try_from(pts.nseconds()).map_or(WallTime::MAX_UTC, DateTime::from_timestamp_nanos)
 }
 
-fn decoder_for(caps: &gst::Caps, threads: u32) -> Result<gst::Element, FrameError> {
+/// A decoder for access units of `caps` that shows several pictures at once to `threads` threads.
+///
+/// # Errors
+/// No decoder for the codec, or it is not installed.
+pub(crate) fn decoder_for(caps: &gst::Caps, threads: u32) -> Result<gst::Element, FrameError> {
     let codec = caps.structure(0).map(|structure| structure.name().as_str());
     let factory = match codec {
         Some("video/x-h264") => "avdec_h264",

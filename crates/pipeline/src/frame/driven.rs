@@ -15,15 +15,15 @@ use parking_lot::Mutex;
 
 /// What a [`Driven`] element put out.
 #[derive(Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     /// The newest whole output that is not too late, and its caps.
-    pub(super) newest: Option<(gst::Caps, gst::Buffer)>,
+    pub(crate) newest: Option<(gst::Caps, gst::Buffer)>,
     /// Presentation times of all whole outputs, in the order they came.
-    pub(super) times: Vec<gst::ClockTime>,
+    pub(crate) times: Vec<gst::ClockTime>,
 }
 
-/// An element between two pads of ours. Only its newest output is kept. Stopped when dropped.
-pub(super) struct Driven {
+/// An element between two pads of ours. Stopped when dropped.
+pub(crate) struct Driven {
     element: gst::Element,
     input: gst::Pad,
     output: gst::Pad,
@@ -32,36 +32,57 @@ pub(super) struct Driven {
 }
 
 impl Driven {
-    /// Starts `element` and tells it what comes in. Outputs that are presented after `until` are
-    /// only counted.
+    /// Starts `element` and tells it what comes in. Only its newest output is kept; those that are
+    /// presented after `until` are only counted.
     ///
     /// # Errors
     /// The element does not start or does not take `caps`.
-    pub(super) fn start(
+    pub(crate) fn start(
         element: gst::Element,
         caps: &gst::Caps,
         until: gst::ClockTime,
     ) -> Result<Self, glib::BoolError> {
         let put_out = Arc::new(Mutex::new(Output::default()));
+        let kept = put_out.clone();
+        Self::start_into(element, caps, put_out, move |caps, buffer| {
+            let mut kept = kept.lock();
+            kept.times.extend(buffer.pts());
+            if buffer.pts().is_none_or(|pts| pts <= until) {
+                kept.newest = Some((caps, buffer));
+            }
+        })
+    }
+
+    /// The same, but each whole output is given to `take`, and none is kept.
+    ///
+    /// # Errors
+    /// The element does not start or does not take `caps`.
+    pub(crate) fn start_with(
+        element: gst::Element,
+        caps: &gst::Caps,
+        take: impl Fn(gst::Caps, gst::Buffer) + Send + Sync + 'static,
+    ) -> Result<Self, glib::BoolError> {
+        Self::start_into(element, caps, Arc::default(), take)
+    }
+
+    fn start_into(
+        element: gst::Element,
+        caps: &gst::Caps,
+        put_out: Arc<Mutex<Output>>,
+        take: impl Fn(gst::Caps, gst::Buffer) + Send + Sync + 'static,
+    ) -> Result<Self, glib::BoolError> {
         let input = gst::Pad::builder(gst::PadDirection::Src)
             .name("input")
             .build();
         let output = gst::Pad::builder(gst::PadDirection::Sink)
             .name("output")
-            .chain_function({
-                let put_out = put_out.clone();
-                move |pad, _, buffer| {
-                    if let Some(caps) = pad.current_caps()
-                        && !buffer.flags().contains(gst::BufferFlags::CORRUPTED)
-                    {
-                        let mut put_out = put_out.lock();
-                        put_out.times.extend(buffer.pts());
-                        if buffer.pts().is_none_or(|pts| pts <= until) {
-                            put_out.newest = Some((caps, buffer));
-                        }
-                    }
-                    Ok(gst::FlowSuccess::Ok)
+            .chain_function(move |pad, _, buffer| {
+                if let Some(caps) = pad.current_caps()
+                    && !buffer.flags().contains(gst::BufferFlags::CORRUPTED)
+                {
+                    take(caps, buffer);
                 }
+                Ok(gst::FlowSuccess::Ok)
             })
             .build();
         let driven = Self {
@@ -109,12 +130,12 @@ impl Driven {
     ///
     /// # Errors
     /// What the element returned.
-    pub(super) fn push(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+    pub(crate) fn push(&self, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
         self.input.push(buffer).map(drop)
     }
 
     /// Has it put out all it holds back, and takes what there was.
-    pub(super) fn finish(self) -> Output {
+    pub(crate) fn finish(self) -> Output {
         self.input.push_event(gst::event::Eos::new());
         std::mem::take(&mut self.put_out.lock())
     }

@@ -20,7 +20,7 @@ use super::{
 /// The size, in square pixels, of a frame of `info` that is at most `width` pixels wide.
 ///
 /// Non-square pixels are made square along the width, as players do. Never larger than that.
-pub(super) fn frame_size(info: &gst_video::VideoInfo, width: Option<u32>) -> (u32, u32) {
+pub(crate) fn frame_size(info: &gst_video::VideoInfo, width: Option<u32>) -> (u32, u32) {
     let par = info.par();
     let (numer, denom) = match (u64::try_from(par.numer()), u64::try_from(par.denom())) {
         (Ok(numer), Ok(denom)) if numer > 0 && denom > 0 => (numer, denom),

@@ -13,7 +13,7 @@ use std::sync::Once;
 const LARGE_BYTES: libc::c_int = 1 << 20;
 
 /// From now on the whole process gives back large blocks when they are freed.
-pub(super) fn give_back_large_blocks() {
+pub(crate) fn give_back_large_blocks() {
     static DONE: Once = Once::new();
     DONE.call_once(set_threshold);
 }
@@ -32,7 +32,7 @@ fn set_threshold() {
 /// Gives back what is free among the small blocks. Takes milliseconds: for blocking threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "no safe crate offers malloc_trim")]
-pub(super) fn trim() {
+pub(crate) fn trim() {
     // SAFETY: takes no pointer, touches only memory that is free, and is thread-safe
     // (malloc_trim(3): "MT-Safe").
     unsafe {
@@ -46,4 +46,4 @@ const fn set_threshold() {}
 
 /// Nothing to give back: see [`set_threshold`].
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(super) const fn trim() {}
+pub(crate) const fn trim() {}

@@ -19,7 +19,7 @@ use super::FrameError;
 const MOST_WAITING: usize = 32;
 
 /// Threads of one decode: more than four pictures at once cost memory and gain little.
-pub(super) static THREADS: LazyLock<u32> = LazyLock::new(|| {
+pub(crate) static THREADS: LazyLock<u32> = LazyLock::new(|| {
     available_parallelism()
         .map_or(1, NonZero::get)
         .min(4)

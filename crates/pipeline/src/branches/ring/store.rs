@@ -1,4 +1,7 @@
 //! What the ring holds: groups of access units in bounded memory, oldest first.
+//!
+//! A GOP knows what lies between it and the one before ([`Seam`]): a new codec configuration, a gap,
+//! or nothing. Whoever cuts a clip sees there where it has to end.
 
 use std::{
     collections::VecDeque,
@@ -8,10 +11,14 @@ use std::{
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// Bookkeeping of one access unit (buffer, memory, metas), charged against the byte cap so that a
 /// stream of empty access units is bounded as well.
 const UNIT_OVERHEAD_BYTES: usize = 512;
+
+/// Two pictures further apart than this have a gap between them; cameras show several a second.
+const GAP: gst::ClockTime = gst::ClockTime::from_mseconds(1500);
 
 /// How much a ring may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +29,22 @@ pub struct RingSettings {
     pub max_bytes: usize,
 }
 
+impl RingSettings {
+    /// For the picture: 30 s before a request, which is what a moment can reach back, and 2 s for
+    /// answering it. At most 64 MiB: 32 s at 16 Mbit/s.
+    pub const VIDEO: Self = Self {
+        keep: Duration::from_secs(32),
+        max_bytes: 64 << 20,
+    };
+
+    /// For the sound: as long, and a GOP of 10 s, so that there is sound to every picture. At most
+    /// 4 MiB.
+    pub const AUDIO: Self = Self {
+        keep: Duration::from_secs(42),
+        max_bytes: 4 << 20,
+    };
+}
+
 impl Default for RingSettings {
     /// The open GOP, at most 64 MiB: 8 s at 64 Mbit/s.
     fn default() -> Self {
@@ -30,6 +53,15 @@ impl Default for RingSettings {
             max_bytes: 64 << 20,
         }
     }
+}
+
+/// What lies between two neighbours in a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seam {
+    /// Another codec, resolution or codec data.
+    Format,
+    /// Time without pictures: the camera was away, or its timeline jumped.
+    Gap,
 }
 
 /// The access units from the newest keyframe on, as far as they decode without a missing reference.
@@ -76,30 +108,43 @@ pub struct RingStats {
 pub struct Ring {
     settings: RingSettings,
     state: Mutex<State>,
+    /// Told after every push.
+    pushed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    caps: Option<gst::Caps>,
+pub(super) struct State {
     /// Oldest first; the last one is open.
-    gops: VecDeque<StoredGop>,
+    pub(super) gops: VecDeque<StoredGop>,
     /// Sum over `gops`.
     bytes: usize,
     /// Delta units do not continue the last GOP: they belong to a GOP whose start is not here.
     awaits_keyframe: bool,
-    newest: Option<Newest>,
+    /// A new source has begun, and no keyframe of it is here.
+    begins_source: bool,
+    /// Decode time of the newest access unit: no picture shown before it is still to come.
+    settled: Option<gst::ClockTime>,
+    pub(super) newest: Option<Newest>,
     /// Never starts over, so that no two pictures of this ring share a version.
     version: u64,
     dropped: u64,
 }
 
-#[derive(Debug, Default)]
-struct StoredGop {
-    units: Vec<gst::Buffer>,
+#[derive(Debug)]
+pub(super) struct StoredGop {
+    pub(super) caps: gst::Caps,
+    /// What is between it and the GOP that came before, if that is not continued.
+    pub(super) seam: Option<Seam>,
+    pub(super) units: Vec<gst::Buffer>,
     bytes: usize,
     /// Units before the first that refers to something lost.
     intact: usize,
-    start: Option<gst::ClockTime>,
+    /// Units before the first that comes after a gap, if there is one.
+    pub(super) unbroken: Option<usize>,
+    /// Presentation time of its keyframe.
+    pub(super) start: Option<gst::ClockTime>,
+    /// Latest presentation time of the unbroken units.
+    pub(super) latest: Option<gst::ClockTime>,
 }
 
 impl Ring {
@@ -108,13 +153,14 @@ impl Ring {
         Self {
             settings,
             state: Mutex::default(),
+            pushed: Notify::new(),
         }
     }
 
     /// Takes a reference to one access unit. Called in decode order.
     ///
-    /// Delta units without a keyframe before them are dropped. `caps` of another stream (codec,
-    /// resolution, codec data) empty the ring first.
+    /// Delta units without a keyframe before them are dropped, also after `caps` of another stream
+    /// (codec, resolution, codec data).
     pub fn push(&self, caps: &gst::Caps, unit: gst::Buffer) {
         let (unit, bytes) = without_slack(unit);
         let arrived = Instant::now();
@@ -123,21 +169,36 @@ impl Ring {
             .state
             .lock()
             .push(&self.settings, caps, unit, bytes, arrived);
+        self.pushed.notify_waiters();
+    }
+
+    /// Waits until no picture shown before `end` is still to come; for ever if the camera is silent.
+    pub async fn reach(&self, end: gst::ClockTime) {
+        loop {
+            let pushed = self.pushed.notified();
+            if self
+                .state
+                .lock()
+                .settled
+                .is_some_and(|settled| settled >= end)
+            {
+                return;
+            }
+            pushed.await;
+        }
     }
 
     /// A new source begins: until its first keyframe the ring shows what it has, and does not
     /// append to it.
     pub fn begin_source(&self) {
-        self.state.lock().awaits_keyframe = true;
+        let mut state = self.state.lock();
+        state.awaits_keyframe = true;
+        state.begins_source = true;
     }
 
-    /// Forgets everything but the count of drops.
-    pub fn clear(&self) {
-        let _freed = {
-            let mut state = self.state.lock();
-            state.newest = None;
-            state.clear()
-        };
+    /// Looks at what it holds. The lock is held meanwhile.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.lock())
     }
 
     /// The newest access unit, `None` while there is none.
@@ -150,7 +211,7 @@ impl Ring {
         let state = self.state.lock();
         let gop = state.gops.back().filter(|gop| gop.intact > 0)?;
         Some(Gop {
-            caps: state.caps.clone()?,
+            caps: gop.caps.clone(),
             access_units: gop.units[..gop.intact].to_vec(),
             newest: state.newest?,
         })
@@ -178,28 +239,29 @@ impl State {
         arrived: Instant,
     ) -> Vec<StoredGop> {
         let mut freed = Vec::new();
-        if self
-            .caps
-            .as_ref()
-            .is_some_and(|old| !same_stream(old, caps))
-        {
-            freed = self.clear();
-        }
-        if self
-            .caps
-            .as_ref()
-            .is_none_or(|old| old.as_ptr() != caps.as_ptr())
-        {
-            self.caps = Some(caps.clone());
-        }
-
         let flags = unit.flags();
+        let same_format = match self.gops.back_mut() {
+            Some(gop) if same_stream(&gop.caps, caps) => {
+                // They may have learnt something.
+                if gop.caps.as_ptr() != caps.as_ptr() {
+                    gop.caps = caps.clone();
+                }
+                true
+            }
+            gop => gop.is_none(),
+        };
+        self.awaits_keyframe |= !same_format;
         if !flags.contains(gst::BufferFlags::DELTA_UNIT) {
-            self.gops.push_back(StoredGop {
-                start: unit.pts(),
-                ..StoredGop::default()
-            });
+            if self.goes_back(&unit) {
+                // The clock was set back: what lies ahead now is in nobody's past.
+                self.bytes = 0;
+                freed.extend(self.gops.drain(..));
+            }
+            let seam = self.seam_before(&unit, same_format);
+            self.gops
+                .push_back(StoredGop::begin(caps, seam, unit.pts()));
             self.awaits_keyframe = false;
+            self.begins_source = false;
         }
         let Some(gop) = self.gops.back_mut().filter(|_| !self.awaits_keyframe) else {
             self.dropped += 1;
@@ -227,13 +289,37 @@ impl State {
                 version: self.version,
             });
         }
-        gop.units.push(unit);
-        gop.bytes += bytes;
+        self.settled = unit.dts().or(pts).or(self.settled);
+        gop.push(unit, bytes);
         self.bytes += bytes;
 
         self.drop_expired(settings, pts, &mut freed);
         self.drop_overflow(settings, &mut freed);
         freed
+    }
+
+    /// Whether a keyframe is shown before the one before.
+    fn goes_back(&self, keyframe: &gst::Buffer) -> bool {
+        let before = self.gops.back().and_then(|gop| gop.start);
+        before
+            .zip(keyframe.pts())
+            .is_some_and(|(before, pts)| pts < before)
+    }
+
+    /// What lies between the last GOP and the keyframe that begins the next.
+    fn seam_before(&self, keyframe: &gst::Buffer, same_format: bool) -> Option<Seam> {
+        let last = self.gops.back()?;
+        let jumps = match (last.latest, keyframe.pts()) {
+            (Some(before), Some(pts)) => pts > before + GAP,
+            _ => false,
+        };
+        if !same_format {
+            Some(Seam::Format)
+        } else if self.begins_source || last.unbroken.is_some() || jumps {
+            Some(Seam::Gap)
+        } else {
+            None
+        }
     }
 
     /// Drops the oldest GOPs while those after them still cover `keep`.
@@ -275,11 +361,32 @@ impl State {
         self.bytes -= gop.bytes;
         Some(gop)
     }
+}
 
-    fn clear(&mut self) -> Vec<StoredGop> {
-        self.bytes = 0;
-        self.awaits_keyframe = true;
-        self.gops.drain(..).collect()
+impl StoredGop {
+    fn begin(caps: &gst::Caps, seam: Option<Seam>, start: Option<gst::ClockTime>) -> Self {
+        Self {
+            caps: caps.clone(),
+            seam,
+            units: Vec::new(),
+            bytes: 0,
+            intact: 0,
+            unbroken: None,
+            start,
+            latest: None,
+        }
+    }
+
+    fn push(&mut self, unit: gst::Buffer, bytes: usize) {
+        if let Some(pts) = unit.pts().filter(|_| self.unbroken.is_none()) {
+            if self.latest.is_some_and(|latest| pts > latest + GAP) {
+                self.unbroken = Some(self.units.len());
+            } else {
+                self.latest = self.latest.max(Some(pts));
+            }
+        }
+        self.units.push(unit);
+        self.bytes += bytes;
     }
 }
 
@@ -423,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn another_stream_empties_it_and_a_learnt_frame_rate_does_not() {
+    fn another_stream_begins_anew_and_a_learnt_frame_rate_does_not() {
         let ring = ring(Duration::ZERO, 1 << 20);
         fill(&ring, 1);
         let mut with_rate = caps(64);
@@ -435,9 +542,10 @@ mod tests {
         assert_eq!(ring.open_gop().unwrap().caps, with_rate);
 
         ring.push(&caps(128), unit(1100, DELTA, 1000));
-        assert!(ring.open_gop().is_none(), "a delta unit of another stream");
+        assert_eq!(open_len(&ring), 11, "a delta unit of another stream");
         ring.push(&caps(128), unit(1200, KEY, 1000));
         assert_eq!(open_len(&ring), 1);
+        assert_eq!(ring.open_gop().unwrap().caps, caps(128));
     }
 
     #[test]
@@ -468,15 +576,56 @@ mod tests {
     }
 
     #[test]
-    fn cleared_it_has_nothing_and_no_version_comes_twice() {
-        let ring = ring(Duration::ZERO, 1 << 20);
-        fill(&ring, 1);
-        let before = ring.newest().unwrap().version;
-        ring.clear();
-        assert!(ring.newest().is_none() && ring.open_gop().is_none());
-        assert_eq!(ring.stats().bytes, 0);
-        fill(&ring, 1);
-        assert!(ring.newest().unwrap().version > before);
+    fn seams_are_known() {
+        let ring = ring(Duration::from_secs(60), 1 << 20);
+        let seams = |ring: &Ring| {
+            ring.look(|state| state.gops.iter().map(|gop| gop.seam).collect::<Vec<_>>())
+        };
+        fill(&ring, 2);
+        ring.push(&caps(64), unit(2000, KEY, 10));
+        ring.push(&caps(128), unit(2100, KEY, 10));
+        ring.push(&caps(128), unit(9000, KEY, 10));
+        ring.begin_source();
+        ring.push(&caps(128), unit(9100, KEY, 10));
+        // Within a GOP: what comes after it cannot continue it.
+        ring.push(&caps(128), unit(15_000, DELTA, 10));
+        ring.push(&caps(128), unit(15_100, KEY, 10));
+        let (format, gap) = (Some(Seam::Format), Some(Seam::Gap));
+        assert_eq!(seams(&ring), [None, None, None, format, gap, gap, gap]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_nothing_ahead() {
+        let ring = ring(Duration::from_secs(60), 1 << 20);
+        fill(&ring, 2);
+        ring.push(&caps(64), unit(500, KEY, 1000));
+        let stats = ring.stats();
+        assert_eq!((stats.gops, stats.access_units), (1, 1));
+        assert!((1000..4096).contains(&stats.bytes), "{stats:?}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_instant_is_told_when_it_has_passed() {
+        let ring = std::sync::Arc::new(ring(Duration::ZERO, 1 << 20));
+        let waiting = tokio::spawn({
+            let ring = ring.clone();
+            async move { ring.reach(gst::ClockTime::from_mseconds(500)).await }
+        });
+        tokio::task::yield_now().await;
+        for at_ms in [0, 499] {
+            ring.push(&caps(64), unit(at_ms, KEY, 10));
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished());
+        }
+        // Shown later, but decoded before others that are not.
+        let mut reordered = unit(600, DELTA, 10);
+        let dts = gst::ClockTime::from_mseconds(499);
+        reordered.get_mut().unwrap().set_dts(dts);
+        ring.push(&caps(64), reordered);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        ring.push(&caps(64), unit(500, KEY, 10));
+        waiting.await.unwrap();
     }
 
     #[test]

@@ -1,0 +1,497 @@
+//! Moments: make one, list them, view one, delete one.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `GET, POST /{cam}/moment/generate` | makes the last 5 s a moment |
+//! | `GET, POST /{cam}/moment/generate/{length}/{delay}` | as many seconds, ending so long ago |
+//! | `GET /{cam}/moment/gif` | the GIF of the latest |
+//! | `GET /{cam}/moment/list` | all that are kept, oldest first |
+//! | `GET, DELETE /{cam}/moment/list/{year}/{month}/{day}/{hour}/{minute}/{second}` | one |
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{
+        self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue,
+        HeaderMap, HeaderValue,
+    },
+    web,
+};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, SecondsFormat, Timelike as _};
+use dayreel_archive::{Moment, MomentFacts, MomentFile, MomentName};
+use dayreel_core::{CameraId, Kind};
+use dayreel_pipeline::moment::{MomentError, MomentRequest};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::{App, CameraEntry},
+    error::ApiError,
+    file_body::{MediaHead, file_response},
+    routes::{Methods, api::seconds, read_only},
+};
+
+/// Seconds of a moment.
+const LENGTHS: RangeInclusive<u32> = 4..=20;
+const DEFAULT_LENGTH_S: u32 = 5;
+/// Seconds before the request that it ends.
+const DELAYS: RangeInclusive<u32> = 0..=10;
+const DEFAULT_DELAY_S: u32 = 0;
+/// Letters of a label.
+const MOST_LABEL: usize = 80;
+
+/// A file may be deleted, and another may get its name: to be asked for again every time.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    let make = Methods("GET, POST, OPTIONS");
+    let one = Methods("GET, HEAD, DELETE, OPTIONS");
+    config
+        .service(
+            make.on("/{cam}/moment/generate")
+                .route(web::get().to(generate_default))
+                .route(web::post().to(generate_default)),
+        )
+        .service(
+            make.on("/{cam}/moment/generate/{numbers:.*}")
+                .route(web::get().to(generate))
+                .route(web::post().to(generate)),
+        )
+        .service(read_only("/{cam}/moment/gif").get(gif))
+        .service(read_only("/{cam}/moment/list").get(list))
+        .service(
+            one.on("/{cam}/moment/list/{time:.*}")
+                .route(web::get().to(view))
+                .route(web::head().to(view))
+                .route(web::delete().to(delete)),
+        );
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    label: Option<String>,
+}
+
+/// A moment as clients see it.
+#[derive(Serialize)]
+struct MomentView {
+    time: String,
+    url: String,
+    start: String,
+    duration_s: f64,
+    bytes: u64,
+    label: Option<String>,
+    /// What was asked for.
+    length_s: u32,
+    delay_s: u32,
+    /// Why it starts later than that.
+    starts_late: Option<String>,
+    /// Why it ends earlier than that.
+    ends_early: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MadeView {
+    #[serde(flatten)]
+    moment: MomentView,
+    gif_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gif_error: Option<String>,
+}
+
+async fn generate_default(
+    app: web::Data<App>,
+    cam: web::Path<String>,
+    options: web::Query<Options>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&cam)?;
+    make(
+        entry,
+        (DEFAULT_LENGTH_S, DEFAULT_DELAY_S),
+        options.into_inner(),
+        &request,
+    )
+    .await
+}
+
+async fn generate(
+    app: web::Data<App>,
+    path: web::Path<(String, String)>,
+    options: web::Query<Options>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&path.0)?;
+    let numbers = length_and_delay(&path.1)?;
+    make(entry, numbers, options.into_inner(), &request).await
+}
+
+async fn make(
+    entry: &CameraEntry,
+    (length_s, delay_s): (u32, u32),
+    options: Options,
+    request: &HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let label = options.label.map(parse_label).transpose()?.flatten();
+    if is_speculative(request.headers()) {
+        let message = "a moment is made on request only, not in advance";
+        return Err(ApiError::new(
+            Kind::InvalidArgument,
+            "prefetch_refused",
+            message,
+        ));
+    }
+    let request = MomentRequest {
+        length_s,
+        delay_s,
+        label,
+    };
+    let made = entry
+        .moments()
+        .make(request)
+        .await
+        .map_err(|error| refusal(entry, &error))?;
+    let id = entry.archive().id();
+    let mut response = HttpResponse::Ok();
+    Ok(response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(MadeView {
+            moment: moment_view(id, &made.moment),
+            gif_url: made
+                .gif_error
+                .is_none()
+                .then(|| format!("/{id}/moment/gif")),
+            gif_error: made.gif_error.map(|error| error.to_string()),
+        }))
+}
+
+async fn list(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&cam)?;
+    let moments = Arc::clone(entry.archive().moments());
+    let listed = blocking(move || moments.list()).await?;
+    let id = entry.archive().id();
+    let views: Vec<_> = listed
+        .iter()
+        .map(|moment| moment_view(id, moment))
+        .collect();
+    let mut response = HttpResponse::Ok();
+    Ok(response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(views))
+}
+
+async fn view(
+    app: web::Data<App>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&path.0)?;
+    let name = parse_name(&path.1)?;
+    let moments = Arc::clone(entry.archive().moments());
+    let found = blocking(move || Ok(moments.file(name)?.zip(moments.facts(name)?))).await?;
+    let (file, facts) = found.ok_or_else(unknown)?;
+    let called = file_name(entry.archive().id(), name, &facts);
+    respond(&request, "video/mp4", file, called).await
+}
+
+async fn gif(
+    app: web::Data<App>,
+    cam: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&cam)?;
+    let moments = Arc::clone(entry.archive().moments());
+    let found = blocking(move || moments.latest_gif()).await?;
+    let file = found.ok_or_else(|| {
+        ApiError::not_found("unknown_moment", "no moment has been made of this camera")
+    })?;
+    let called = disposition(
+        format!("{}_latest.gif", entry.archive().id().as_str()),
+        None,
+    );
+    respond(&request, "image/gif", file, called).await
+}
+
+async fn delete(
+    app: web::Data<App>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&path.0)?;
+    let name = parse_name(&path.1)?;
+    let moments = Arc::clone(entry.archive().moments());
+    match blocking(move || moments.delete(name)).await? {
+        true => {
+            tracing::info!(camera = %entry.archive().id(), moment = %name, "deleted a moment");
+            Ok(HttpResponse::NoContent().finish())
+        }
+        false => Err(unknown()),
+    }
+}
+
+async fn respond(
+    request: &HttpRequest,
+    content_type: &'static str,
+    file: MomentFile,
+    called: ContentDisposition,
+) -> Result<HttpResponse, ApiError> {
+    let head = MediaHead {
+        content_type,
+        etag: file.tag,
+    };
+    let mut response = file_response(request, head, file.slice).await?;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, REVALIDATE);
+    if let Ok(called) = HeaderValue::try_from(called.to_string()) {
+        headers.insert(header::CONTENT_DISPOSITION, called);
+    }
+    Ok(response)
+}
+
+/// What a moment is saved as: `front-door_2026-11-22_17-03-05.mp4`, with the label if it has one.
+fn file_name(id: &CameraId, name: MomentName, facts: &MomentFacts) -> ContentDisposition {
+    let mut stem = format!("{id}_{}", name.local().format("%Y-%m-%d_%H-%M-%S"));
+    if name.nth() > 1 {
+        stem.push_str(&format!("-{}", name.nth()));
+    }
+    let plain = format!("{stem}.mp4");
+    // What no file system and no shell stumbles over.
+    let words = |label: &String| {
+        let words = label.split(|letter: char| !letter.is_alphanumeric());
+        words
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join("-")
+    };
+    let labelled = facts.label.as_ref().map(words);
+    let labelled = labelled.filter(|label| !label.is_empty());
+    let labelled = labelled.map(|label| format!("{stem}_{label}.mp4"));
+    disposition(plain, labelled)
+}
+
+/// Shown in the browser, but with a good name when it is saved. `labelled` may have any letters
+/// (RFC 6266 §4.3).
+fn disposition(plain: String, labelled: Option<String>) -> ContentDisposition {
+    let mut parameters = vec![DispositionParam::Filename(plain)];
+    parameters.extend(labelled.map(|name| {
+        DispositionParam::FilenameExt(ExtendedValue {
+            charset: Charset::Ext("UTF-8".into()),
+            language_tag: None,
+            value: name.into_bytes(),
+        })
+    }));
+    ContentDisposition {
+        disposition: DispositionType::Inline,
+        parameters,
+    }
+}
+
+fn moment_view(id: &CameraId, moment: &Moment) -> MomentView {
+    let facts = &moment.facts;
+    let text = |time: DateTime<FixedOffset>, format| time.to_rfc3339_opts(format, false);
+    MomentView {
+        time: text(facts.time, SecondsFormat::Secs),
+        url: url(id, moment.name),
+        start: text(facts.start, SecondsFormat::Millis),
+        duration_s: seconds(facts.duration_90k),
+        bytes: moment.bytes,
+        label: facts.label.clone(),
+        length_s: facts.length_s,
+        delay_s: facts.delay_s,
+        starts_late: facts.starts_late.clone(),
+        ends_early: facts.ends_early.clone(),
+    }
+}
+
+fn url(id: &CameraId, name: MomentName) -> String {
+    let (date, time) = (name.local().date(), name.local().time());
+    let nth = match name.nth() {
+        1 => String::new(),
+        nth => format!("-{nth}"),
+    };
+    format!(
+        "/{id}/moment/list/{}/{}/{}/{}/{}/{}{nth}",
+        date.year(),
+        date.month(),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+}
+
+fn length_and_delay(text: &str) -> Result<(u32, u32), ApiError> {
+    let parts: Vec<_> = text.split('/').collect();
+    let [length, delay] = parts.as_slice() else {
+        let message = format!(
+            "write generate/{{length}}/{{delay}}, such as generate/{DEFAULT_LENGTH_S}/\
+             {DEFAULT_DELAY_S}: {}, {}; or generate alone",
+            range("length", &LENGTHS),
+            range("delay", &DELAYS),
+        );
+        return Err(ApiError::invalid(message));
+    };
+    let numbers = number(length, &LENGTHS).zip(number(delay, &DELAYS));
+    numbers.ok_or_else(|| {
+        let (length, delay) = (range("length", &LENGTHS), range("delay", &DELAYS));
+        ApiError::invalid(format!("{length}, {delay}"))
+    })
+}
+
+fn range(what: &str, range: &RangeInclusive<u32>) -> String {
+    let (least, most) = (range.start(), range.end());
+    format!("{what} is a whole number of seconds from {least} to {most}")
+}
+
+/// Digits only: `parse` alone would take a sign.
+fn number(text: &str, range: &RangeInclusive<u32>) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits)?;
+    range.contains(&number).then_some(number)
+}
+
+/// `None`: there is nothing in it.
+fn parse_label(text: String) -> Result<Option<String>, ApiError> {
+    let label = text.trim();
+    if label.chars().count() > MOST_LABEL || label.chars().any(char::is_control) {
+        let message = format!(
+            "label is at most {MOST_LABEL} letters, without line breaks or control characters"
+        );
+        return Err(ApiError::invalid(message));
+    }
+    Ok((!label.is_empty()).then(|| label.to_owned()))
+}
+
+/// `2026/11/22/17/3/5`, with or without leading zeros; `…/5-2` is the second moment of that second.
+fn parse_name(text: &str) -> Result<MomentName, ApiError> {
+    let parts: Vec<_> = text.split('/').collect();
+    let [year, month, day, hour, minute, second] = parts.as_slice() else {
+        let message = "write list/{year}/{month}/{day}/{hour}/{minute}/{second}, \
+                       such as list/2026/11/22/17/3/5; or list alone";
+        return Err(ApiError::invalid(message));
+    };
+    let part = |what: &str, text: &str, range: RangeInclusive<u32>| {
+        number(text, &range).ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            ApiError::invalid(format!("{what} is a whole number from {least} to {most}"))
+        })
+    };
+    let (second, nth) = match second.split_once('-') {
+        Some((second, nth)) => (second, part("the number after the second", nth, 2..=9999)?),
+        None => (*second, 1),
+    };
+    let (year, month) = (
+        part("year", year, 1970..=9999)?,
+        part("month", month, 1..=12)?,
+    );
+    let day = part("day", day, 1..=31)?;
+    let (hour, minute) = (part("hour", hour, 0..=23)?, part("minute", minute, 0..=59)?);
+    let second = part("second", second, 0..=59)?;
+    let date = i32::try_from(year)
+        .ok()
+        .and_then(|year| NaiveDate::from_ymd_opt(year, month, day));
+    let local = date.and_then(|date| date.and_hms_opt(hour, minute, second));
+    let local =
+        local.ok_or_else(|| ApiError::invalid(format!("{year}-{month:02} has no day {day}")))?;
+    Ok(MomentName::new(local, nth))
+}
+
+/// Whether a browser asks on its own account, because the user might.
+fn is_speculative(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .iter()
+        .flat_map(|name| headers.get_all(*name))
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("prefetch") || value.contains("preview"))
+}
+
+fn unknown() -> ApiError {
+    let message = "no such moment: it never existed or is no longer kept";
+    ApiError::not_found("unknown_moment", message)
+}
+
+fn refusal(entry: &CameraEntry, error: &MomentError) -> ApiError {
+    let kind = error.kind();
+    let code = match (error, kind) {
+        (MomentError::NothingYet | MomentError::NoPicture(_), _) => {
+            let message = format!("{error}; {}", entry.why_offline());
+            return ApiError::new(kind, "no_moment", message);
+        }
+        (MomentError::Closing, _) => "shutting_down",
+        (_, Kind::Busy) => "too_many_moments",
+        (_, Kind::Full) => "disk_full",
+        _ => return ApiError::internal(error),
+    };
+    let message = match kind {
+        Kind::Full => "there is no room on the disk for the moment".to_owned(),
+        _ => error.to_string(),
+    };
+    ApiError::new(kind, code, message)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> dayreel_archive::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = web::block(work).await;
+    Ok(done.map_err(|error| ApiError::internal(&error))??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(text: &str) -> Result<Option<String>, ApiError> {
+        parse_label(text.to_owned())
+    }
+
+    #[test]
+    fn labels_are_trimmed_and_bounded() {
+        assert_eq!(
+            label(" Katze \u{1F408} ").unwrap().as_deref(),
+            Some("Katze \u{1F408}")
+        );
+        assert_eq!(label("  ").unwrap(), None);
+        assert!(label(&"\u{e4}".repeat(MOST_LABEL)).unwrap().is_some());
+        for bad in [&"a".repeat(MOST_LABEL + 1), "a\nb", "a\0", "a\u{7f}b"] {
+            assert!(label(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn leading_zeros_do_not_matter() {
+        let name = |text| parse_name(text).unwrap();
+        assert_eq!(name("2026/11/22/17/3/5"), name("2026/11/22/17/03/05"));
+        assert_ne!(name("2026/11/22/17/3/5"), name("2026/11/22/17/3/5-2"));
+        let id = "cam".parse().unwrap();
+        let url = url(&id, name("2026/01/02/03/04/05-2"));
+        assert_eq!(url, "/cam/moment/list/2026/1/2/3/4/5-2");
+    }
+
+    #[test]
+    fn saved_files_have_names_that_every_system_takes() {
+        let time = DateTime::parse_from_rfc3339("2026-11-22T17:03:05+01:00").unwrap();
+        let mut facts = MomentFacts {
+            time,
+            start: time,
+            duration_90k: 0,
+            label: None,
+            length_s: 5,
+            delay_s: 0,
+            starts_late: None,
+            ends_early: None,
+        };
+        let name = MomentName::new(time.naive_local(), 1);
+        let id = "front-door".parse().unwrap();
+        assert_eq!(
+            file_name(&id, name, &facts).to_string(),
+            "inline; filename=\"front-door_2026-11-22_17-03-05.mp4\""
+        );
+        facts.label = Some("T\u{fc}r: \"auf\"/../\\x".into());
+        let called = file_name(&id, name, &facts).to_string();
+        assert!(called.ends_with("_T%C3%BCr%2Dauf%2Dx.mp4"), "{called}");
+        assert!(
+            called.contains("filename=\"front-door_2026-11-22_17-03-05.mp4\""),
+            "{called}"
+        );
+    }
+}
