@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, Result, ensure};
 use dayreel_testcam::{AudioCodec, Format, Gop, PictureSettings, Track, VideoCodec};
 use dayreel_tests::{
-    foreign::{Input, Limit, Packet, Stream, packets, probe},
+    foreign::{self, Input, Limit, Packet, Stream, packets, probe},
     process::{latest_day, wait_until},
     rules::{Findings, dash, hls},
     stage::{CAMERA, Day, Rendition, Stage, match_sent},
@@ -179,6 +179,21 @@ fn every_access_unit_arrives_unchanged(codec: VideoCodec) -> Result<()> {
             eprintln!("{stream:?} by {way}: {} access units", received.len());
         }
     }
+    Ok(())
+}
+
+/// GStreamer's player opens the live playlist and shows every picture once, with sound.
+#[test]
+fn gstreamers_player_plays_today() -> Result<()> {
+    let stage = recorded(VideoCodec::H264, 1)?;
+    let url = stage
+        .server
+        .url(&format!("/{CAMERA}/stream/today/playlist.m3u8"));
+    let played = foreign::play(&url, 60, READ)?;
+    for pair in played.pictures.windows(2) {
+        ensure!(pair[1].frame_number == pair[0].frame_number + 1, "{pair:?}");
+    }
+    ensure!(played.audio_bytes > 0, "no sound");
     Ok(())
 }
 

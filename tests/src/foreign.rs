@@ -2,6 +2,7 @@
 //! and files, packet by packet.
 
 mod make;
+mod playbin;
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use dayreel_testcam::{Fingerprint, Format, fingerprint};
 
 pub use make::{MEDIA_GOP_S, MEDIA_S, make_dash, make_hls};
+pub use playbin::{Played, play};
 
 use crate::process::run_within;
 
