@@ -36,16 +36,10 @@ fn init(kind: TrackKind) -> Init {
             channels: 1,
         }),
     };
-    let location = Slice {
-        file: 0,
-        offset: 0,
-        len_bytes: 800,
-    };
     Init {
         hash: InitHash::of(&bytes),
         bytes,
         format,
-        location,
     }
 }
 

@@ -33,7 +33,7 @@ pub fn manifest(
     presentation: Presentation,
     encoding: Encoding,
 ) -> Option<Document> {
-    let first = *day.periods().first().filter(|_| !day.is_empty())?;
+    let first = first_instant(day, presentation).filter(|_| !day.is_empty())?;
     let held_back = matches!(presentation, Presentation::Live { .. }) && day.is_incomplete();
     let shown = day.periods().len() - usize::from(held_back);
     if shown == 0 {
@@ -46,11 +46,12 @@ pub fn manifest(
             Presentation::Live { .. } => MediaTime::default(),
             Presentation::Finished => first,
         };
-        let begin = Seconds(start.saturating_since(origin));
-        let text = document.text();
-        let _ = write!(text, "<Period id=\"{index}\" start=\"PT{begin}S\">");
+        let start = first.max(*start);
+        let (id, begin) = (day.periods_gone() + index, start.saturating_since(origin));
+        let (text, begin) = (document.text(), Seconds(begin));
+        let _ = write!(text, "<Period id=\"{id}\" start=\"PT{begin}S\">");
         for kind in [TrackKind::Video, TrackKind::Audio] {
-            write_adaptation_set(day.track(kind), index, *start, &mut document);
+            write_adaptation_set(day.track(kind), index, start, &mut document);
         }
         document.text().push_str("</Period>");
     }
@@ -64,6 +65,20 @@ pub fn manifest(
     }
     document.text().push_str("</MPD>\n");
     Some(document.finish())
+}
+
+/// Where the first Period begins. While live, where it always began: a Period that is known does not
+/// move when its first hours are deleted. A finished day begins with what is left of it.
+fn first_instant(day: &DayTimeline, presentation: Presentation) -> Option<MediaTime> {
+    let first = *day.periods().first()?;
+    if matches!(presentation, Presentation::Live { .. }) {
+        return Some(first);
+    }
+    let tracks = [TrackKind::Video, TrackKind::Audio].map(|kind| day.track(kind).segments());
+    let left = tracks.iter().filter_map(|segments| segments.first());
+    let left = left.map(|segment| segment.start).min().unwrap_or(first);
+    let next = day.periods().get(1).copied().unwrap_or(left);
+    Some(first.max(left.min(next)))
 }
 
 fn write_mpd_start(

@@ -65,6 +65,4 @@ pub struct Init {
     pub bytes: Bytes,
     /// How to play what needs it.
     pub format: TrackFormat,
-    /// Where the bytes are on disk.
-    pub location: Slice,
 }

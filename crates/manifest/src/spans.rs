@@ -20,7 +20,7 @@ pub(crate) enum Link {
 /// The spans of a day by discontinuity sequence number. Players match tracks by that number
 /// (RFC 8216 §6.2.4), so a break in one track makes a span for both: the other joins it with its
 /// next segment that is mostly there, or after a break of its own.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Spans {
     /// Number and start of each span.
     starts: BTreeMap<u64, MediaTime>,
@@ -32,6 +32,11 @@ impl Spans {
     /// The highest number.
     pub(crate) fn newest(&self) -> Option<u64> {
         self.starts.last_key_value().map(|(number, _)| *number)
+    }
+
+    /// A track has no segment any more: its next one follows nothing.
+    pub(crate) fn leave(&mut self, kind: TrackKind) {
+        self.here[kind as usize] = None;
     }
 
     /// Decides which span `segment` is in. A track that is the first to begin starts at `first`.

@@ -43,9 +43,13 @@ pub struct DayTimeline {
     spans: Spans,
     /// Starts of the DASH Periods: one, and another for each new codec configuration.
     periods: Vec<MediaTime>,
+    /// How many Periods came before them, of which nothing is left.
+    periods_gone: usize,
     recorded: Vec<Recorded>,
     /// Why nothing is recorded from the end of `recorded` to the end of the day.
     ends_with: Option<GapCause>,
+    /// Whether a picture was ever appended: from then on the first Period does not move.
+    has_picture: bool,
 }
 
 impl DayTimeline {
@@ -57,8 +61,10 @@ impl DayTimeline {
             audio: Track::new(TrackKind::Audio, audio),
             spans: Spans::default(),
             periods: Vec::new(),
+            periods_gone: 0,
             recorded: Vec::new(),
             ends_with: None,
+            has_picture: false,
         }
     }
 
@@ -176,6 +182,46 @@ impl DayTimeline {
         self.push(kind, segment, breaks);
     }
 
+    /// The same day without the first segments of each track, `dropped` of the video and of the
+    /// audio. Segments, spans and Periods keep their numbers and the target durations stay, so that
+    /// players see the beginning slide out (RFC 8216 §6.2.2). Takes as long as reading what is left.
+    pub fn without_first(&self, dropped: [usize; 2]) -> Self {
+        let mut video = self.video.without_first(dropped[0]);
+        let mut audio = self.audio.without_first(dropped[1]);
+        let mut spans = self.spans.clone();
+        for track in [&video, &audio] {
+            if track.segments().is_empty() {
+                spans.leave(track.kind());
+            }
+        }
+        // The newest Period stays: the next segments go on in it.
+        let most = self.periods.len().saturating_sub(1);
+        let is_empty = |period: &usize| video.is_absent(*period) && audio.is_absent(*period);
+        let gone = (0..most).take_while(is_empty).count();
+        video.forget_periods(gone);
+        audio.forget_periods(gone);
+        let first = video.segments().first().map(|segment| segment.start);
+        let mut recorded = self.recorded.clone();
+        recorded.retain(|stretch| first.is_some_and(|first| stretch.end > first));
+        if let (Some(stretch), Some(first)) =
+            (recorded.first_mut(), first.filter(|_| dropped[0] > 0))
+        {
+            // What is before it is deleted, not missing.
+            (stretch.start, stretch.after) = (stretch.start.max(first), None);
+        }
+        Self {
+            day: self.day,
+            video,
+            audio,
+            spans,
+            periods: self.periods[gone..].to_vec(),
+            periods_gone: self.periods_gone + gone,
+            recorded,
+            ends_with: self.ends_with,
+            has_picture: self.has_picture,
+        }
+    }
+
     fn track_mut(&mut self, kind: TrackKind) -> &mut Track {
         match kind {
             TrackKind::Video => &mut self.video,
@@ -186,19 +232,24 @@ impl DayTimeline {
     fn push(&mut self, kind: TrackKind, segment: Segment, breaks: u64) {
         let period = self.enter_period(kind, &segment);
         if kind == TrackKind::Video {
-            match self.recorded.last_mut() {
-                Some(last) if last.end.saturating_add(GAP_90K) >= segment.start => {
-                    last.end = segment.end();
-                }
-                _ => self.recorded.push(Recorded {
-                    start: segment.start,
-                    end: segment.end(),
-                    after: None,
-                }),
-            }
+            self.has_picture = true;
             self.ends_with = None;
+            self.note_recorded(&segment);
         }
         self.track_mut(kind).push(segment, breaks, period);
+    }
+
+    fn note_recorded(&mut self, segment: &Segment) {
+        match self.recorded.last_mut() {
+            Some(last) if last.end.saturating_add(GAP_90K) >= segment.start => {
+                last.end = segment.end();
+            }
+            _ => self.recorded.push(Recorded {
+                start: segment.start,
+                end: segment.end(),
+                after: None,
+            }),
+        }
     }
 
     /// Returns the number of the Period that `segment` is in: the one that its middle is in. A
@@ -210,7 +261,7 @@ impl DayTimeline {
         match self.periods.as_mut_slice() {
             [] => self.periods.push(segment.start),
             // The day begins with its first picture, whichever track is appended first.
-            [only] if kind == TrackKind::Video && last.is_none() => *only = segment.start,
+            [only] if kind == TrackKind::Video && !self.has_picture => *only = segment.start,
             _ => {}
         }
         let around = self
@@ -261,5 +312,10 @@ impl DayTimeline {
     /// Starts of the DASH Periods.
     pub(crate) fn periods(&self) -> &[MediaTime] {
         &self.periods
+    }
+
+    /// How many Periods came before them.
+    pub(crate) const fn periods_gone(&self) -> usize {
+        self.periods_gone
     }
 }

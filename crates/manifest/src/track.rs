@@ -194,6 +194,54 @@ impl Track {
         self.measure(&segment);
     }
 
+    /// The same track without its first `dropped` segments; what is left keeps its numbers, and the
+    /// target duration stays.
+    pub(crate) fn without_first(&self, dropped: usize) -> Self {
+        let dropped = dropped.min(self.segments.len());
+        let is_over = |(index, _): &&(usize, u64)| {
+            // The first that is left opens its span: it follows nothing.
+            *index <= dropped
+        };
+        let spans: u64 = self.breaks.iter().take_while(is_over).map(|(_, n)| n).sum();
+        let first = Sequence {
+            media: self.first.media + dropped as u64,
+            discontinuity: self.first.discontinuity + spans,
+        };
+        let mut kept = Self::new(self.kind, first);
+        kept.inits.clone_from(&self.inits);
+        kept.expect(self.max_duration_90k);
+        kept.periods = self.periods.iter().map(|_| Runs::default()).collect();
+        let mut index = 0;
+        for (period, runs) in self.periods.iter().enumerate() {
+            for _ in 0..runs.len() {
+                if index >= dropped {
+                    let breaks = self.breaks_before(index).filter(|_| index > dropped);
+                    kept.push(self.segments[index], breaks.unwrap_or(0), period);
+                }
+                index += 1;
+            }
+        }
+        kept
+    }
+
+    /// Whether it has nothing in the Period number `period`.
+    pub(crate) fn is_absent(&self, period: usize) -> bool {
+        self.periods.get(period).is_none_or(|runs| runs.len() == 0)
+    }
+
+    /// Forgets the first `gone` Periods, in which it has nothing.
+    pub(crate) fn forget_periods(&mut self, gone: usize) {
+        self.periods.drain(..gone.min(self.periods.len()));
+    }
+
+    /// How many spans later the segment at `index` is than the one before, if it is not in the same.
+    fn breaks_before(&self, index: usize) -> Option<u64> {
+        let place = self
+            .breaks
+            .binary_search_by_key(&index, |(index, _)| *index);
+        Some(self.breaks[place.ok()?].1)
+    }
+
     /// Splits the Period number `period` in two: what is mostly at `from` or later is in the new
     /// one. Costs as much as the Period is long where something is: a codec change is rare.
     pub(crate) fn split_period(&mut self, period: usize, from: MediaTime) {
@@ -219,10 +267,7 @@ impl Track {
             .checked_sub(1)
             .and_then(|before| self.segments.get(before));
         // RFC 8216 §6.2.1: each tag counts, so a track that has nothing in a span has two in a row.
-        let breaks = self
-            .breaks
-            .binary_search_by_key(&index, |(index, _)| *index);
-        let breaks = breaks.map_or(0, |place| self.breaks[place].1);
+        let breaks = self.breaks_before(index).unwrap_or(0);
         (0..breaks).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
         // Writing to a String cannot fail.
         if before.is_none_or(|before| before.init != segment.init)

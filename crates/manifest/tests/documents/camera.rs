@@ -62,16 +62,10 @@ pub(crate) fn init(kind: TrackKind, codec: u8) -> Init {
             channels: 1 + u32::from(codec),
         }),
     };
-    let location = Slice {
-        file: 0,
-        offset: 0,
-        len_bytes: 7,
-    };
     Init {
         hash: InitHash::of(&bytes),
         bytes,
         format,
-        location,
     }
 }
 

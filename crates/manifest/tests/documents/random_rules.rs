@@ -159,4 +159,64 @@ proptest! {
             check_dash(&finished_dash(&day_of(&order)), &order, false);
         }
     }
+
+    /// Players see the first hours slide out: what is left, and what comes, has the numbers, maps and
+    /// Periods it would have had.
+    #[test]
+    fn a_day_without_its_beginning_goes_on_as_if_nothing_had_happened(
+        day in stretches(false),
+        lag_90k in 0..4 * SECOND,
+        trimmed_at in any::<prop::sample::Index>(),
+        hour_ends_at in any::<prop::sample::Index>(),
+    ) {
+        let recorded = record(&day, lag_90k);
+        let place = trimmed_at.index(recorded.len());
+        let (before, after) = recorded.split_at(place);
+        let from_90k = recorded[hour_ends_at.index(recorded.len())].start_90k;
+        let dropped = KINDS.map(|kind| {
+            // The newest segment stays, as the hour file that is being written does.
+            let own = of_kind(before, kind);
+            let older = &own[..own.len().saturating_sub(1)];
+            older.iter().take_while(|segment| segment.start_90k < from_90k).count()
+        });
+        let mut trimmed = day_of(before).without_first(dropped);
+        let whole = day_of(&recorded);
+        for segment in after {
+            append(&mut trimmed, segment);
+        }
+        for kind in KINDS {
+            let (Some(whole), Some(left)) = (hls(&whole, kind, false), hls(&trimmed, kind, false))
+            else {
+                continue;
+            };
+            let gone = dropped[kind as usize];
+            prop_assert_eq!(left.media_sequence, whole.media_sequence + gone as u64);
+            prop_assert_eq!(left.target_duration_s, whole.target_duration_s);
+            prop_assert_eq!(left.spans(), &whole.spans()[gone..]);
+            prop_assert_eq!(left.maps(), &whole.maps()[gone..]);
+            let names = |media: &Media| -> Vec<String> {
+                media.lines.iter().map(|line| line.name.clone()).collect()
+            };
+            prop_assert_eq!(names(&left), &names(&whole)[gone..]);
+        }
+        let (Some(whole), Some(left)) = (dash(&whole), dash(&trimmed)) else {
+            return Ok(());
+        };
+        for period in &left {
+            let same = whole.iter().find(|other| other.id == period.id);
+            let same = same.expect("a Period keeps its id");
+            prop_assert_eq!(period.offset_90k, same.offset_90k);
+            prop_assert_eq!(period.start_ns, same.start_ns);
+            for set in &period.sets {
+                let known = same.sets.iter().find(|other| other.kind == set.kind);
+                let known = known.map_or(&[][..], |known| &known.segments);
+                prop_assert!(known.ends_with(&set.segments), "{:?} in {:?}", set, same);
+            }
+        }
+        // A finished day begins with the first picture or sound that is left.
+        if !trimmed.is_empty() {
+            let finished = finished_dash(&trimmed);
+            prop_assert_eq!(finished[0].start_ns, 0);
+        }
+    }
 }
