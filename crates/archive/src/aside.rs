@@ -2,20 +2,17 @@
 //! that is taken: the entries from there on leave the day's index for one of their own, which plays
 //! in any player (`video.aside-1.m3u8`). Their bytes stay where they are; nothing is overwritten.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File},
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{collections::HashMap, fs, path::Path};
 
 use dayreel_core::{MediaTime, TrackKind};
 use dayreel_manifest::Sequence;
 
 use crate::{
     Result,
+    day_folder::KINDS,
     error::IoContext as _,
     index::{self, Entry, FileRange, Index},
+    index_file::replace,
     track_writer::index_name,
 };
 
@@ -84,12 +81,32 @@ pub(crate) fn ends(
     Ok(ends)
 }
 
+/// Takes the segments in files that are gone out of what was set aside in `folder`.
+pub(crate) fn forget_files(folder: &Path, is_gone: impl Fn(TrackKind, &str) -> bool) -> Result<()> {
+    for entry in fs::read_dir(folder).context("list", folder)? {
+        let entry = entry.context("list", folder)?;
+        let name = entry.file_name();
+        let of = |kind: &TrackKind| name.to_str().is_some_and(|name| is_aside(*kind, name));
+        let Some(kind) = KINDS.into_iter().find(of) else {
+            continue;
+        };
+        let path = entry.path();
+        let text = fs::read(&path).context("read", &path)?;
+        let left = index::without(&text, Sequence::default(), |name| is_gone(kind, name));
+        match index::parse(left.as_bytes()).entries.is_empty() {
+            true => fs::remove_file(&path).context("delete", &path)?,
+            false => replace(&path, &left)?,
+        }
+    }
+    Ok(())
+}
+
 /// `video.aside-1.m3u8`
 fn aside_name(kind: TrackKind, number: u32) -> String {
     format!("{kind}.aside-{number}.m3u8")
 }
 
-fn is_aside(kind: TrackKind, name: &str) -> bool {
+pub(crate) fn is_aside(kind: TrackKind, name: &str) -> bool {
     let number = name.strip_prefix(kind.name());
     let number = number.and_then(|name| name.strip_prefix(".aside-")?.strip_suffix(".m3u8"));
     number.is_some_and(|number| number.parse::<u32>().is_ok())
@@ -104,16 +121,4 @@ fn free_name(folder: &Path, kind: TrackKind) -> Result<std::path::PathBuf> {
         }
         number += 1;
     }
-}
-
-/// Writes the file `path` as a whole: there is the old one or the new one at any time.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let new = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().context("write", path)
 }

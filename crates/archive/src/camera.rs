@@ -15,14 +15,14 @@ use std::{
 use bytes::Bytes;
 use chrono::{Duration, NaiveDate};
 use chrono_tz::Tz;
-use dayreel_core::{CameraId, Clock, Day, MediaTime, TrackKind};
+use dayreel_core::{CameraId, Clock, Day, MediaTime, TrackKind, WallTime};
 use dayreel_manifest::{InitHash, Recorded};
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::{
-    DayFolder, Gap, Moments, Recorder, Result, error::IoContext as _, recorder::close_left_open,
-    track_writer::ends_closed,
+    DayFolder, Gap, Moments, Recorder, Result, data_dir::DataDir, error::IoContext as _,
+    recorder::close_left_open, track_writer::ends_closed,
 };
 
 /// So many finished days are kept in memory after somebody asked for them.
@@ -70,6 +70,7 @@ pub struct CameraArchive {
     /// `data/<camera>/days`.
     days_path: PathBuf,
     moments: Arc<Moments>,
+    data_dir: Arc<DataDir>,
     clock: Arc<dyn Clock>,
     /// How long segments are meant to be, 1/90000 s; 0 while not said.
     segment_90k: AtomicU32,
@@ -116,16 +117,18 @@ impl Files {
 
 impl CameraArchive {
     pub(crate) fn open(
-        path: PathBuf,
+        data_dir: Arc<DataDir>,
         id: CameraId,
         zone: Tz,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>> {
+        let path = data_dir.root().join(id.as_str());
         let archive = Self {
+            days_path: path.join("days"),
             id,
             zone,
-            days_path: path.join("days"),
             moments: Arc::new(Moments::new(path.join("moments"))),
+            data_dir,
             clock,
             segment_90k: AtomicU32::new(0),
             current: RwLock::default(),
@@ -133,17 +136,24 @@ impl CameraArchive {
         };
         let today = Day::containing(archive.clock.now(), zone);
         archive.end_what_was_left_open(today)?;
+        archive.read_current(today)?;
+        Ok(Arc::new(archive))
+    }
+
+    /// Reads the days that are written to, and mends them.
+    fn read_current(&self, today: Day) -> Result<()> {
         let before = today.before(1);
-        let grace = (archive.clock.now() < before.end() + MIDNIGHT_GRACE).then_some(before);
+        let grace = (self.clock.now() < before.end() + MIDNIGHT_GRACE).then_some(before);
         for day in grace.into_iter().chain([today]) {
-            let path = archive.day_path(day.date());
+            let path = self.day_path(day.date());
             if path.try_exists().context("look for", &path)? {
-                let folder = Arc::new(DayFolder::mend(path, day)?);
-                archive.loaded.lock().remember(&folder, Files::default());
-                archive.current.write().push(folder);
+                let folder = DayFolder::mend(path, day, Arc::clone(&self.data_dir))?;
+                let folder = Arc::new(folder);
+                self.loaded.lock().remember(&folder, Files::default());
+                self.current.write().push(folder);
             }
         }
-        Ok(Arc::new(archive))
+        Ok(())
     }
 
     /// The last day before `today` has its ending only if its recorder saw the next one begin.
@@ -159,7 +169,8 @@ impl CameraArchive {
         {
             return Ok(());
         }
-        let folder = DayFolder::mend(path, Day::new(date, self.zone)).map(Arc::new);
+        let folder = DayFolder::mend(path, Day::new(date, self.zone), Arc::clone(&self.data_dir));
+        let folder = folder.map(Arc::new);
         // A folder that cannot be written to (a copy, say) can still be read.
         let ended = folder.and_then(|folder| close_left_open(&folder, &self.clock));
         if let Err(error) = ended {
@@ -190,6 +201,23 @@ impl CameraArchive {
         for folder in self.current.read().iter() {
             folder.change(|state| state.timeline.expect_duration_90k(duration_90k));
         }
+    }
+
+    /// Whether the data directory is there; see [`DataDir::ensure_there`].
+    pub(crate) fn ensure_there(&self) -> Result<()> {
+        self.data_dir.ensure_there()
+    }
+
+    /// How often the data directory has come back.
+    pub(crate) fn returns(&self) -> u64 {
+        self.data_dir.returns()
+    }
+
+    /// Forgets what is in memory, and reads the current days again.
+    pub(crate) fn reload(&self) -> Result<()> {
+        self.current.write().clear();
+        *self.loaded.lock() = Loaded::default();
+        self.read_current(Day::containing(self.clock.now(), self.zone))
     }
 
     /// The writer. There must be one at a time.
@@ -230,6 +258,8 @@ impl CameraArchive {
     pub fn day(&self, date: NaiveDate) -> Result<Option<Arc<DayFolder>>> {
         let path = self.day_path(date);
         if !path.try_exists().context("look for", &path)? {
+            // What is on a disk that is away is not deleted.
+            self.ensure_there()?;
             self.current.write().retain(|one| one.day().date() != date);
             self.loaded.lock().days.remove(&date);
             return Ok(None);
@@ -242,7 +272,11 @@ impl CameraArchive {
         if let Some((folder, _)) = loaded.days.get(&date).filter(|(_, seen)| *seen == files) {
             return Ok(Some(Arc::clone(folder)));
         }
-        let folder = Arc::new(DayFolder::load(path, Day::new(date, self.zone))?);
+        let folder = Arc::new(DayFolder::load(
+            path,
+            Day::new(date, self.zone),
+            Arc::clone(&self.data_dir),
+        )?);
         loaded.remember(&folder, files);
         Ok(Some(folder))
     }
@@ -284,7 +318,10 @@ impl CameraArchive {
     /// [`crate::Error::Io`] if the folder of days cannot be listed.
     pub fn dates(&self) -> Result<Vec<NaiveDate>> {
         let entries = match fs::read_dir(&self.days_path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.ensure_there()?;
+                return Ok(Vec::new());
+            }
             entries => entries.context("list", &self.days_path)?,
         };
         let mut dates = Vec::new();
@@ -298,30 +335,6 @@ impl CameraArchive {
         }
         dates.sort_unstable();
         Ok(dates)
-    }
-
-    /// Deletes the days that are more than `days_to_keep` full days before today, and returns their
-    /// dates. The only place where recordings are deleted.
-    ///
-    /// # Errors
-    /// [`crate::Error::Io`] if a folder cannot be listed or deleted; the others are tried first.
-    pub fn expire(&self, days_to_keep: u8) -> Result<Vec<NaiveDate>> {
-        let today = Day::containing(self.clock.now(), self.zone);
-        let oldest_kept = today.before(days_to_keep.into()).date();
-        // In the first seconds after midnight that is still the day before.
-        let live = self.today().map(|today| today.day().date());
-        let is_old = |date: &NaiveDate| *date < oldest_kept && Some(*date) != live;
-        let (mut expired, mut result) = (Vec::new(), Ok(()));
-        for date in self.dates()?.into_iter().filter(is_old) {
-            let mut loaded = self.loaded.lock();
-            let path = self.day_path(date);
-            match fs::remove_dir_all(&path).context("delete", &path) {
-                Ok(()) => expired.push(date),
-                Err(error) => result = result.and(Err(error)),
-            }
-            loaded.days.remove(&date);
-        }
-        result.map(|()| expired)
     }
 
     /// What is kept, oldest day first. Reads each finished day from the disk once.
@@ -480,11 +493,13 @@ impl CameraArchive {
             current.retain(|one| one.day().date() <= day.date());
             return Ok(known);
         }
+        let data_dir = Arc::clone(&self.data_dir);
         let folder = if exists {
-            DayFolder::mend(path, day)?
+            DayFolder::mend(path, day, data_dir)?
         } else {
+            self.ensure_there()?;
             fs::create_dir_all(&path).context("create", &path)?;
-            DayFolder::new(path, day)
+            DayFolder::new(path, day, data_dir)
         };
         let folder = Arc::new(folder);
         self.loaded.lock().remember(&folder, Files::default());
@@ -510,13 +525,34 @@ impl CameraArchive {
         self.loaded.lock().days.retain(|_, (one, _)| is_other(one));
     }
 
+    pub(crate) fn now(&self) -> WallTime {
+        self.clock.now()
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.data_dir.root()
+    }
+
+    /// Deletes the whole day `date`. Only for the expiry: see [`CameraArchive::expire`].
+    pub(crate) fn delete_day(&self, date: NaiveDate) -> Result<()> {
+        // Locked, so that nobody loads it meanwhile.
+        let mut loaded = self.loaded.lock();
+        loaded.days.remove(&date);
+        loaded.summaries.remove(&date);
+        let path = self.day_path(date);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            deleted => deleted.context("delete", path),
+        }
+    }
+
     /// The day `date`, if it is being written or was until midnight.
     fn current_day(&self, date: NaiveDate) -> Option<Arc<DayFolder>> {
         let current = self.current.read();
         current.iter().find(|one| one.day().date() == date).cloned()
     }
 
-    fn day_path(&self, date: NaiveDate) -> PathBuf {
+    pub(crate) fn day_path(&self, date: NaiveDate) -> PathBuf {
         self.days_path.join(date.to_string())
     }
 }

@@ -1,22 +1,36 @@
 //! One day of one camera: its folder, and what is known of it in memory.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use dayreel_core::{Day, GapCause, MediaTime, TrackKind};
 use dayreel_manifest::{DayTimeline, GAP_90K, Init, Segment, Sequence, Slice};
-use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
+use parking_lot::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::{
     MediaSlice, Result, aside,
-    index::{Entry, FileRange},
+    data_dir::DataDir,
+    index::{self, Entry, FileRange},
+    index_file::IndexFile,
     recovery::{self, Mend},
+    track_writer::index_name,
 };
+
+/// The tracks, in the order in which they are counted.
+pub(crate) const KINDS: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
 
 /// A day folder and its timeline. Written by the [`crate::Recorder`], read by everybody.
 #[derive(Debug)]
 pub struct DayFolder {
     day: Day,
     path: PathBuf,
+    data_dir: Arc<DataDir>,
+    /// The index of each track. Locked over I/O by those who write: the recorder and the expiry of
+    /// an hour; never by readers. Locked before `state`.
+    indexes: [Mutex<IndexFile>; 2],
     /// Locked for writing for the few microseconds in which a segment is added; never over I/O.
     state: RwLock<State>,
 }
@@ -24,8 +38,11 @@ pub struct DayFolder {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) timeline: DayTimeline,
-    /// Names of the hour files of each track; [`Slice::file`] counts in them.
+    /// Names of the hour files of each track; [`Slice::file`] counts in them. Of a file that was
+    /// deleted the name is empty: one that is called the same has another number.
     files: [Vec<String>; 2],
+    /// Where the bytes of what was set aside end, by file of each track.
+    pub(crate) aside: [HashMap<String, u64>; 2],
     /// Whether the index of each track has its ending on disk.
     pub(crate) closed: [bool; 2],
 }
@@ -46,6 +63,7 @@ impl State {
         Self {
             timeline: DayTimeline::new(day, video, audio),
             files: [Vec::new(), Vec::new()],
+            aside: [HashMap::new(), HashMap::new()],
             closed: [false; 2],
         }
     }
@@ -63,7 +81,35 @@ impl State {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    fn file_name(&self, kind: TrackKind, file: u16) -> &str {
+    /// Whether the file of that number was deleted.
+    pub(crate) fn is_gone(&self, kind: TrackKind, file: u16) -> bool {
+        self.file_name(kind, file).is_empty()
+    }
+
+    /// Lets go of the first segments of each track, as far as they are in files that are called
+    /// `is_gone`. Returns whether anything was there.
+    pub(crate) fn forget_files(&mut self, is_gone: impl Fn(TrackKind, &str) -> bool) {
+        let dropped = KINDS.map(|kind| {
+            let names = &self.files[kind as usize];
+            let is_in_them = |segment: &&Segment| {
+                let name = names.get(usize::from(segment.bytes.file));
+                name.is_some_and(|name| is_gone(kind, name))
+            };
+            let segments = self.timeline.track(kind).segments();
+            segments.iter().take_while(is_in_them).count()
+        });
+        if dropped != [0, 0] {
+            self.timeline = self.timeline.without_first(dropped);
+        }
+        for kind in KINDS {
+            let names = self.files[kind as usize].iter_mut();
+            names
+                .filter(|name| is_gone(kind, name))
+                .for_each(String::clear);
+        }
+    }
+
+    pub(crate) fn file_name(&self, kind: TrackKind, file: u16) -> &str {
         self.files[kind as usize]
             .get(usize::from(file))
             .map_or("", String::as_str)
@@ -90,14 +136,15 @@ impl State {
             .track(kind)
             .inits()
             .get(usize::from(segment.init));
+        let file = self.file_name(kind, segment.bytes.file).to_owned();
+        // Every hour file begins with a copy of its init segment.
         let map = init
             .filter(|_| before != Some(segment.init))
             .map(|init| FileRange {
-                file: self.file_name(kind, init.location.file).to_owned(),
-                offset: init.location.offset,
-                len_bytes: init.location.len_bytes,
+                file: file.clone(),
+                offset: 0,
+                len_bytes: u32::try_from(init.bytes.len()).unwrap_or(u32::MAX),
             });
-        let file = self.file_name(kind, segment.bytes.file).to_owned();
         Entry::new(&segment, after, discontinuity, map, file)
     }
 
@@ -112,26 +159,42 @@ impl State {
 
 impl DayFolder {
     /// A day of which nothing is on disk yet.
-    pub(crate) fn new(path: PathBuf, day: Day) -> Self {
+    pub(crate) fn new(path: PathBuf, day: Day, data_dir: Arc<DataDir>) -> Self {
         let state = State::new(day, Sequence::default(), Sequence::default());
-        Self {
-            day,
-            path,
-            state: RwLock::new(state),
-        }
+        Self::with(path, day, data_dir, state)
     }
 
     /// Reads the folder at `path`. Changes nothing in it: somebody may just be copying it here.
-    pub(crate) fn load(path: PathBuf, day: Day) -> Result<Self> {
-        let state = RwLock::new(recovery::load(&path, day, Mend::No)?);
-        Ok(Self { day, path, state })
+    pub(crate) fn load(path: PathBuf, day: Day, data_dir: Arc<DataDir>) -> Result<Self> {
+        let recovered = recovery::load(&path, day, Mend::No)?;
+        Ok(Self::with(path, day, data_dir, recovered.state))
     }
 
     /// Reads the folder at `path` to go on with it, and first mends what a crash left behind. For
     /// its writer alone.
-    pub(crate) fn mend(path: PathBuf, day: Day) -> Result<Self> {
-        let state = RwLock::new(recovery::load(&path, day, Mend::Yes)?);
-        Ok(Self { day, path, state })
+    pub(crate) fn mend(path: PathBuf, day: Day, data_dir: Arc<DataDir>) -> Result<Self> {
+        let recovered = recovery::load(&path, day, Mend::Yes)?;
+        let folder = Self::with(path, day, data_dir, recovered.state);
+        for (kind, fix) in KINDS.into_iter().zip(recovered.fixes) {
+            let first = folder.timeline().track(kind).first();
+            // What is in memory is right in any case.
+            if let Err(error) = folder.index(kind).fix(fix, first) {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "an index is not mended yet");
+            }
+        }
+        Ok(folder)
+    }
+
+    fn with(path: PathBuf, day: Day, data_dir: Arc<DataDir>, state: State) -> Self {
+        let index = |kind| Mutex::new(IndexFile::new(path.join(index_name(kind))));
+        Self {
+            day,
+            data_dir,
+            indexes: KINDS.map(index),
+            state: RwLock::new(state),
+            path,
+        }
     }
 
     /// The local day.
@@ -162,9 +225,14 @@ impl DayFolder {
     /// Sets aside what is listed of the track `kind` after `from`; returns how many segments. Nothing
     /// may be open in the folder: its files get other numbers.
     pub(crate) fn set_aside(&self, kind: TrackKind, from: MediaTime) -> Result<usize> {
+        let mut indexes = KINDS.map(|kind| self.index(kind));
         let count = aside::set_aside(&self.path, kind, from)?;
-        let state = recovery::load(&self.path, self.day, Mend::Yes)?;
-        *self.state.write() = state;
+        let recovered = recovery::load(&self.path, self.day, Mend::Yes)?;
+        *self.state.write() = recovered.state;
+        for ((kind, index), fix) in KINDS.into_iter().zip(&mut indexes).zip(recovered.fixes) {
+            index.reopen();
+            index.fix(fix, self.timeline().track(kind).first())?;
+        }
         Ok(count)
     }
 
@@ -205,6 +273,73 @@ impl DayFolder {
 
     pub(crate) fn is_closed(&self, kind: TrackKind) -> bool {
         self.state.read().closed[kind as usize]
+    }
+
+    /// The index of a track, for writing.
+    pub(crate) fn index(&self, kind: TrackKind) -> MutexGuard<'_, IndexFile> {
+        self.indexes[kind as usize].lock()
+    }
+
+    /// Asked before a file is created in the folder.
+    pub(crate) fn ensure_there(&self) -> Result<()> {
+        self.data_dir.ensure_there()
+    }
+
+    /// Lists a finished segment, whose bytes are in its hour file: in memory, for viewers, and then
+    /// in the index. One whose file was deleted meanwhile is forgotten.
+    /// `after` is why nothing was recorded before it, if there is a gap.
+    pub(crate) fn list(
+        &self,
+        kind: TrackKind,
+        segment: Segment,
+        after: Option<GapCause>,
+    ) -> Result<()> {
+        let mut index = self.index(kind);
+        let entry = self.change(|state| {
+            let is_gone = state.is_gone(kind, segment.bytes.file);
+            // A day that goes on, because the clock had been ahead, is open again.
+            state.closed[kind as usize] = false;
+            (!is_gone).then(|| state.append(kind, segment, after))
+        });
+        let Some(entry) = entry else {
+            return Ok(());
+        };
+        index.take(&entry.to_text(), segment.duration_90k);
+        self.ensure_there()?;
+        index.write(self.timeline().track(kind).first())
+    }
+
+    /// Ends the index of a day that is over. `ends_with` is why nothing was recorded up to its end, if
+    /// something is missing.
+    pub(crate) fn close(&self, kind: TrackKind, ends_with: Option<GapCause>) -> Result<()> {
+        let is_empty = self.timeline().track(kind).segments().is_empty();
+        if is_empty || self.is_closed(kind) {
+            return Ok(());
+        }
+        self.ensure_there()?;
+        let first = self.timeline().track(kind).first();
+        self.index(kind).close(&index::ending(ends_with), first)?;
+        self.change(|state| {
+            state.closed[kind as usize] = true;
+            if let Some(cause) = ends_with.filter(|_| kind == TrackKind::Video) {
+                state.timeline.explain_end(cause);
+            }
+        });
+        Ok(())
+    }
+
+    pub(crate) fn is_gone(&self, kind: TrackKind, file: u16) -> bool {
+        self.state.read().is_gone(kind, file)
+    }
+
+    /// Where what is listed or set aside ends in the file of that number; `None` if nothing is.
+    pub(crate) fn listed_bytes(&self, kind: TrackKind, file: u16) -> Option<u64> {
+        let state = self.state.read();
+        let mut newest_first = state.timeline.track(kind).segments().iter().rev();
+        let last = newest_first.find(|segment| segment.bytes.file == file);
+        let end = last.map(|last| last.bytes.offset + u64::from(last.bytes.len_bytes));
+        let aside = state.aside[kind as usize].get(state.file_name(kind, file));
+        end.max(aside.copied())
     }
 
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {

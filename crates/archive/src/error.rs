@@ -17,6 +17,12 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// The data directory is not there: its disk is away, or it has another one's marker.
+    #[error(
+        "{0} is not the data directory it was, or its file `.dayreel` is missing: is the disk \
+         mounted?"
+    )]
+    Missing(PathBuf),
     /// Another process records into this data directory.
     #[error("{0} is in use by another dayreel; stop it or choose another data directory")]
     InUse(PathBuf),
@@ -63,14 +69,37 @@ impl Error {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
                 io::ErrorKind::NotFound => Kind::NotFound,
+                io::ErrorKind::ReadOnlyFilesystem => Kind::Unavailable,
                 _ => Kind::Internal,
             },
-            Self::InUse(_) => Kind::Unavailable,
+            Self::InUse(_) | Self::Missing(_) => Kind::Unavailable,
             Self::Mux { .. } | Self::Orphan(_) | Self::Overlap { .. } | Self::Index { .. } => {
                 Kind::Internal
             }
         }
     }
+
+    /// What is wrong with the disk, in one stable word; `None` if it is not about the disk.
+    pub fn disk_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(_) => Some("disk_missing"),
+            Self::Io { source, .. } => Some(match source.kind() {
+                io::ErrorKind::StorageFull => "disk_full",
+                io::ErrorKind::QuotaExceeded => "quota_exceeded",
+                io::ErrorKind::ReadOnlyFilesystem => "disk_read_only",
+                _ if is_out_of_files(source) => "too_many_open_files",
+                _ => "disk_error",
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the process or the machine may open no more files: there is no `ErrorKind` for it.
+fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Adds what was tried, on which path, to an I/O error.

@@ -25,11 +25,14 @@ use dayreel_manifest::{Segment, Sequence};
 /// Where the four digits of EXT-X-TARGETDURATION stand: the one thing that is ever rewritten.
 pub(crate) const TARGET_DURATION_OFFSET: u64 = 47;
 
+/// What says that nothing is ever removed (RFC 8216 §4.3.3.5): not of a day that has lost hours.
+const EVENT: &str = "#EXT-X-PLAYLIST-TYPE:EVENT\n";
+
 /// The first lines of an index. RFC 8216 §4.3.3.1: the target duration bounds every EXTINF; it has
 /// four digits, so that a longer segment can raise it in place.
 pub(crate) fn header(first: Sequence, target_duration_s: u64) -> String {
     format!(
-        "#EXTM3U\n#EXT-X-VERSION:7\n{TARGET_DURATION}{}\n#EXT-X-PLAYLIST-TYPE:EVENT\n\
+        "#EXTM3U\n#EXT-X-VERSION:7\n{TARGET_DURATION}{}\n{EVENT}\
          #EXT-X-MEDIA-SEQUENCE:{}\n#EXT-X-DISCONTINUITY-SEQUENCE:{}\n#EXT-X-INDEPENDENT-SEGMENTS\n",
         target_duration_digits(target_duration_s),
         first.media,
@@ -117,17 +120,7 @@ impl Entry {
         if self.discontinuity {
             text.push_str("#EXT-X-DISCONTINUITY\n");
         }
-        if let Some(FileRange {
-            file,
-            offset,
-            len_bytes,
-        }) = &self.map
-        {
-            let _ = writeln!(
-                text,
-                "#EXT-X-MAP:URI=\"{file}\",BYTERANGE=\"{len_bytes}@{offset}\""
-            );
-        }
+        text.extend(self.map.as_ref().map(map_line));
         let time = self.start.media_to_wall().format("%Y-%m-%dT%H:%M:%S%.3fZ");
         let (start, duration, units) = (self.start.ticks(), self.duration_90k, self.access_units);
         let seconds = f64::from(duration) / 90_000.0;
@@ -181,6 +174,66 @@ pub(crate) fn parse(text: &[u8]) -> Index {
         }
     }
     index
+}
+
+/// The index `text` without the groups of the files that are gone, with the numbers `first` for what
+/// is left. Other lines stay as they are.
+pub(crate) fn without(text: &[u8], first: Sequence, is_gone: impl Fn(&str) -> bool) -> String {
+    let index = parse(text);
+    let sound = usize::try_from(index.sound_bytes).unwrap_or(usize::MAX);
+    let sound = text.get(..sound).unwrap_or(text);
+    let sound = String::from_utf8_lossy(sound);
+    let begin = sound
+        .find(LAST_OF_HEADER)
+        .map_or(0, |at| at + LAST_OF_HEADER.len());
+    let mut kept = header(first, index.target_duration_s).replace(EVENT, "");
+    let header_bytes = kept.len();
+    let (mut group, mut map): (Vec<&str>, Option<FileRange>) = (Vec::new(), None);
+    for line in sound[begin..].split_inclusive('\n') {
+        group.push(line);
+        let text = line.trim_end();
+        if text.starts_with('#') {
+            map = parse_map_line(line).or(map);
+            continue;
+        }
+        let group = std::mem::take(&mut group);
+        if is_gone(text) {
+            continue;
+        }
+        let is_first = kept.len() == header_bytes;
+        if let Some(map) = map.as_mut().filter(|map| is_first || is_gone(&map.file)) {
+            // Each hour file begins with a copy of its init segment.
+            (map.file, map.offset) = (text.to_owned(), 0);
+            kept.push_str(&map_line(map));
+        }
+        let is_replaced = |line: &str| {
+            // The first that is left follows nothing, and what is before it is not missing.
+            let is_map = line.starts_with("#EXT-X-MAP:");
+            let is_about_before = line == "#EXT-X-DISCONTINUITY\n" || line.starts_with(GAP);
+            is_first && (is_map || is_about_before)
+                || is_map && parse_map_line(line).is_none_or(|map| is_gone(&map.file))
+        };
+        let lines = group.into_iter().filter(|line| !is_replaced(line));
+        lines.for_each(|line| kept.push_str(line));
+    }
+    group.into_iter().for_each(|line| kept.push_str(line));
+    kept
+}
+
+/// The line that ends the header.
+const LAST_OF_HEADER: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n";
+
+fn parse_map_line(line: &str) -> Option<FileRange> {
+    parse_map(line.trim_end().strip_prefix("#EXT-X-MAP:")?)
+}
+
+fn map_line(map: &FileRange) -> String {
+    let FileRange {
+        file,
+        offset,
+        len_bytes,
+    } = map;
+    format!("#EXT-X-MAP:URI=\"{file}\",BYTERANGE=\"{len_bytes}@{offset}\"\n")
 }
 
 #[derive(Default)]

@@ -22,6 +22,8 @@ pub const SET_BACK_90K: u64 = 10 * TICKS_PER_SECOND;
 pub struct Recorder {
     archive: Arc<CameraArchive>,
     tracks: [Track; 2],
+    /// How often the data directory had come back when the files were opened.
+    returns: u64,
 }
 
 #[derive(Default)]
@@ -44,6 +46,7 @@ struct Track {
 impl Recorder {
     pub(crate) fn new(archive: Arc<CameraArchive>) -> Self {
         Self {
+            returns: archive.returns(),
             archive,
             tracks: Default::default(),
         }
@@ -78,7 +81,7 @@ impl Recorder {
                 if let Err(error) = &appended {
                     let track = &mut self.tracks[kind as usize];
                     track.in_segment = false;
-                    if matches!(error, Error::Io { .. }) {
+                    if matches!(error, Error::Io { .. } | Error::Missing(_)) {
                         track.interruption.get_or_insert(GapCause::Disk);
                     }
                 }
@@ -137,6 +140,16 @@ impl Recorder {
     }
 
     fn begin_segment(&mut self, kind: TrackKind, info: &ChunkInfo) -> Result<()> {
+        self.archive.ensure_there()?;
+        if self.returns != self.archive.returns() {
+            // What is open lies on a mount that is gone; the days are what is found on the new one.
+            for track in &mut self.tracks {
+                (track.writer, track.in_segment) = (None, false);
+                track.interruption = Some(GapCause::Disk);
+            }
+            self.archive.reload()?;
+            self.returns = self.archive.returns();
+        }
         self.let_go_of_gone(kind);
         let track = &mut self.tracks[kind as usize];
         track.in_segment = false;

@@ -1,25 +1,29 @@
 //! Reads a day folder after a stop, a kill or a power cut. In this order:
 //!
-//! 1. Read the index up to its last whole group; cut off the torn rest.
-//! 2. Leave out entries whose bytes are not in their file.
-//! 3. Walk the boxes of each track's last hour file past the last indexed byte, and of hour files
-//!    the index does not name; list the whole segments found, and append them to the index.
+//! 1. Read the index up to its last whole group; what follows is torn.
+//! 2. Leave out entries whose bytes are not in their file, and those that overlap.
+//! 3. Walk the boxes of each hour file past its last indexed byte; list the whole segments found
+//!    where nothing is listed.
 //! 4. Cut the torn chunk off the last hour file.
+//! 5. Mend the index: cut the torn group, append what was found. It is written anew only if
+//!    something was found before its end, or its beginning is gone.
 //!
 //! Lost is at most the chunk that was being written. Only the writer of a day mends the folder; for
-//! a reader the same is done in memory, because a folder may be read while it is being copied.
+//! a reader the same is done in memory, because a folder may be read while it is being copied. What
+//! cannot be mended (a read-only disk, a file that does not open) is left as it is: the rest of the
+//! day is there all the same.
 
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io,
     os::unix::fs::FileExt as _,
     path::Path,
 };
 
 use bytes::Bytes;
 use dayreel_core::{Day, TrackKind};
-use dayreel_manifest::{Init, InitHash, Segment, Slice};
+use dayreel_manifest::{Init, InitHash, Segment, Slice, rounded_seconds};
 use mp4_atom::{Atom as _, FourCC, Ftyp, Moof, Moov};
 use tracing::{info, warn};
 
@@ -29,12 +33,23 @@ use crate::{
     day_folder::State,
     error::IoContext as _,
     index::{self, Entry, FileRange, Index},
+    index_file::IndexFix,
     init::read_init,
-    track_writer::{HourName, index_name, write_header},
+    track_writer::{HourName, index_name},
 };
 
 /// No `ftyp`, `moov` or `moof` of ours is larger; what claims to be is torn or foreign.
 const MAX_HEADER_BOX_BYTES: u64 = 1 << 20;
+
+/// No torn chunk is larger; a longer rest is damaged in its middle, and left for a person.
+const MAX_TORN_BYTES: u64 = 32 << 20;
+
+/// A day as it was found.
+pub(crate) struct Recovered {
+    pub(crate) state: State,
+    /// Step 5: what is to be done to the index of each track.
+    pub(crate) fixes: [IndexFix; 2],
+}
 
 /// Whether the folder is mended on disk, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,28 +60,41 @@ pub(crate) enum Mend {
     No,
 }
 
-/// Loads the day in `folder`, mending it first.
-pub(crate) fn load(folder: &Path, day: Day, mend: Mend) -> Result<State> {
-    let video = LoadedTrack::read(folder, TrackKind::Video)?;
-    let audio = LoadedTrack::read(folder, TrackKind::Audio)?;
-    let mut state = State::new(day, video.index.first, audio.index.first);
-    let mut tracks = [video, audio];
-    list(&mut state, folder, &mut tracks);
-    recover(&mut state, folder, &mut tracks, mend)?;
-    Ok(state)
+/// Loads the day in `folder`, with steps 1 to 4.
+pub(crate) fn load(folder: &Path, day: Day, mend: Mend) -> Result<Recovered> {
+    let mut tracks = [
+        LoadedTrack::read(folder, TrackKind::Video)?,
+        LoadedTrack::read(folder, TrackKind::Audio)?,
+    ];
+    for track in &mut tracks {
+        track.leave_out_lost(folder);
+        track.find_unlisted(folder, mend);
+    }
+    let state = State::new(day, tracks[0].index.first, tracks[1].index.first);
+    Ok(merge(state, folder, tracks))
 }
 
 struct LoadedTrack {
     kind: TrackKind,
     index: Index,
-    /// Length of the index file in bytes; more than `index.sound_bytes` if it is torn.
-    index_bytes: u64,
+    /// Whether bytes follow the last whole group of the index.
+    is_torn: bool,
+    /// Whether the files of its first entries are gone.
+    has_lost_beginning: bool,
     hours: Vec<HourName>,
     /// Where the bytes of what was set aside end, by file.
     aside: HashMap<String, u64>,
+    found: Vec<Found>,
+}
+
+/// A segment found by walking boxes, and the init segment its file begins with.
+struct Found {
+    init: Bytes,
+    entry: Entry,
 }
 
 impl LoadedTrack {
+    /// Step 1.
     fn read(folder: &Path, kind: TrackKind) -> Result<Self> {
         let path = folder.join(index_name(kind));
         let text = match fs::read(&path) {
@@ -81,122 +109,249 @@ impl LoadedTrack {
         let hours = names.iter().filter_map(|name| HourName::parse(kind, name));
         let mut hours: Vec<_> = hours.collect();
         hours.sort_unstable();
+        let index = index::parse(&text);
         Ok(Self {
             kind,
-            index: index::parse(&text),
-            index_bytes: text.len() as u64,
+            is_torn: (text.len() as u64) > index.sound_bytes,
+            has_lost_beginning: false,
+            index,
             hours,
             aside: aside::ends(folder, kind, &names)?,
+            found: Vec::new(),
         })
     }
-}
 
-/// Steps 1 and 2: what the indexes say, both tracks in order of time.
-fn list(state: &mut State, folder: &Path, tracks: &mut [LoadedTrack; 2]) {
-    let mut entries = Vec::new();
-    for track in tracks.iter_mut() {
-        let kind = track.kind;
-        let listed = std::mem::take(&mut track.index.entries);
+    /// Step 2. Numbering goes on as if what is left out at the beginning had been there.
+    fn leave_out_lost(&mut self, folder: &Path) {
         let mut sound = SoundFiles::default();
-        let mut lost = 0_usize;
-        for mut entry in listed {
-            if sound.holds(folder, &entry.bytes) {
-                // What is left out leaves a gap.
-                entry.discontinuity |= std::mem::take(&mut lost) > 0;
-                entries.push((kind, entry));
-            } else {
+        let mut kept: Vec<Entry> = Vec::new();
+        let mut map = None;
+        // Since the last entry that is kept: how many, and how many spans.
+        let (mut lost, mut lost_spans) = (0_u64, 0_u64);
+        let mut is_lost_at = None;
+        for mut entry in std::mem::take(&mut self.index.entries) {
+            map = entry.map.take().or(map);
+            let overlaps = kept.last().is_some_and(|last| entry.start < last.end());
+            let begins = lost == 0 && kept.is_empty();
+            if overlaps || !sound.holds(folder, &entry.bytes) {
+                is_lost_at.get_or_insert(entry.bytes.offset);
                 lost += 1;
-                warn!(folder = %folder.display(), file = entry.bytes.file, offset = entry.bytes.offset,
-                    "the index lists bytes that are not there; left out");
-                if let Some(map) = entry.map {
-                    add_init(state, folder, kind, &map);
+                lost_spans += u64::from(entry.discontinuity && !begins);
+                self.has_lost_beginning |=
+                    kept.is_empty() && !folder.join(&entry.bytes.file).exists();
+                continue;
+            }
+            if kept.is_empty() && lost > 0 {
+                // What was before it is deleted, not missing.
+                entry.after = None;
+            }
+            if kept.is_empty() {
+                self.index.first.media += lost;
+                self.index.first.discontinuity +=
+                    lost_spans + u64::from(entry.discontinuity && lost > 0);
+            }
+            // What is left out leaves a gap.
+            entry.discontinuity |= std::mem::take(&mut lost) > 0;
+            lost_spans = 0;
+            entry.map = map.take();
+            kept.push(entry);
+        }
+        if let Some(offset) = is_lost_at {
+            let kind = self.kind;
+            warn!(folder = %folder.display(), %kind, offset,
+                "the index lists bytes that are not there, or overlap; left out");
+        }
+        self.index.entries = kept;
+    }
+
+    /// Steps 3 and 4.
+    fn find_unlisted(&mut self, folder: &Path, mend: Mend) {
+        for (place, hour) in self.hours.iter().enumerate() {
+            let name = hour.to_string();
+            let is_last = place + 1 == self.hours.len();
+            let mut newest_first = self.index.entries.iter().rev();
+            let last = newest_first.find(|entry| entry.bytes.file == name);
+            let indexed = last.map(|last| last.bytes.offset + u64::from(last.bytes.len_bytes));
+            let indexed = indexed.max(self.aside.get(&name).copied());
+            let file = match File::open(folder.join(&name)) {
+                Err(error) => {
+                    warn!(folder = %folder.display(), name, %error, "an hour file does not open");
+                    continue;
                 }
+                Ok(file) => file,
+            };
+            let mut walked = match walk(&file, self.kind, &name, indexed) {
+                Ok(Some(walked)) => walked,
+                Ok(None) => continue,
+                Err(error) => {
+                    warn!(folder = %folder.display(), name, %error, "an hour file is not read");
+                    continue;
+                }
+            };
+            if !walked.found.is_empty() {
+                info!(folder = %folder.display(), name, segments = walked.found.len(),
+                    "indexed what a crash left");
+            }
+            self.found.append(&mut walked.found);
+            if is_last && walked.torn_bytes > 0 && mend == Mend::Yes {
+                cut(&folder.join(&name), walked.whole_bytes, walked.torn_bytes);
             }
         }
-    }
-    // In the order they were listed: complete, video first.
-    entries.sort_by_key(|(kind, entry)| (entry.end(), *kind));
-    let mut inits = [None; 2];
-    for (kind, entry) in entries {
-        if let Some(map) = &entry.map {
-            inits[kind as usize] = add_init(state, folder, kind, map);
-        }
-        if let Some(init) = inits[kind as usize] {
-            append_listed(state, kind, init, &entry);
-        }
-    }
-    for LoadedTrack { kind, index, .. } in tracks.iter() {
-        state.closed[*kind as usize] = index.closed;
-        if let Some(cause) = index.ends_with.filter(|_| *kind == TrackKind::Video) {
-            state.timeline.explain_end(cause);
-        }
+        let listed = &self.index.entries;
+        // An entry's place is its own: what was found there is a copy of it.
+        self.found.retain(|Found { entry, .. }| {
+            let next = listed.partition_point(|other| other.end() <= entry.start);
+            listed
+                .get(next)
+                .is_none_or(|other| entry.end() <= other.start)
+        });
     }
 }
 
-fn append_listed(state: &mut State, kind: TrackKind, init: u16, entry: &Entry) {
-    let last = state.timeline.track(kind).end();
-    if last.is_some_and(|end| entry.start < end) {
-        warn!(
-            file = entry.bytes.file,
-            offset = entry.bytes.offset,
-            "overlapping entry left out"
-        );
+/// Step 4. A file that cannot be cut is not appended to, so this may fail.
+fn cut(path: &Path, whole_bytes: u64, torn_bytes: u64) {
+    let file = path.display();
+    if torn_bytes > MAX_TORN_BYTES {
+        warn!(%file, at = whole_bytes, bytes = torn_bytes, "damaged: run `dayreel verify --repair`");
         return;
     }
-    let file = state.file_number(kind, &entry.bytes.file);
-    let segment = Segment {
-        start: entry.start,
-        duration_90k: entry.duration_90k,
-        access_units: entry.access_units,
-        init,
-        bytes: Slice {
-            file,
-            offset: entry.bytes.offset,
-            len_bytes: entry.bytes.len_bytes,
-        },
-    };
-    state
-        .timeline
-        .append_listed(kind, segment, entry.discontinuity);
-    state.explain(kind, entry.after);
+    let cut = OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|open| open.set_len(whole_bytes));
+    match cut {
+        Ok(()) => info!(%file, bytes = torn_bytes, "cut a torn chunk"),
+        Err(error) => warn!(%file, %error, "cannot cut a torn chunk"),
+    }
 }
 
-/// Reads the init segment at `map` and adds it.
-fn add_init(state: &mut State, folder: &Path, kind: TrackKind, map: &FileRange) -> Option<u16> {
-    let path = folder.join(&map.file);
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(map.len_bytes).unwrap_or(0)];
-        File::open(&path)?.read_exact_at(&mut bytes, map.offset)?;
-        Ok(bytes)
-    };
-    let parsed = read().map_err(|error| error.to_string()).and_then(|bytes| {
-        let format = read_init(kind, &bytes).map_err(|error| error.to_string())?;
-        Ok((bytes, format))
-    });
-    match parsed {
-        Ok((bytes, format)) => {
-            let file = state.file_number(kind, &map.file);
-            let location = Slice {
-                file,
-                offset: map.offset,
-                len_bytes: map.len_bytes,
+/// Puts together what is listed and what was found, both tracks in the order of their ends, as they
+/// were recorded: complete, video first.
+fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -> Recovered {
+    let mut items: Vec<(TrackKind, Option<Bytes>, Entry)> = Vec::new();
+    let mut fixes = [IndexFix::Nothing, IndexFix::Nothing];
+    let mut is_new = [false; 2];
+    let mut ends_with = [None; 2];
+    for track in tracks {
+        let kind = track.kind;
+        let last_listed = track.index.entries.last().map(|entry| entry.end());
+        is_new[kind as usize] = track.has_lost_beginning
+            || track.found.iter().any(|found| {
+                let end = last_listed.unwrap_or_default();
+                found.entry.start < end
+            });
+        state.aside[kind as usize] = track.aside;
+        state.closed[kind as usize] = track.index.closed && track.found.is_empty();
+        ends_with[kind as usize] = track.index.ends_with.filter(|_| track.found.is_empty());
+        if track.is_torn || !track.found.is_empty() {
+            fixes[kind as usize] = IndexFix::Append {
+                groups: String::new(),
+                longest_s: 0,
             };
-            let hash = InitHash::of(&bytes);
-            Some(state.timeline.add_init(
-                kind,
-                Init {
-                    hash,
-                    bytes: bytes.into(),
-                    format,
-                    location,
-                },
-            ))
         }
-        Err(error) => {
-            warn!(path = %path.display(), error, "unreadable init segment: its segments are left out");
-            None
+        let listed = track.index.entries.into_iter();
+        items.extend(listed.map(|entry| (kind, None, entry)));
+        let found = track.found.into_iter();
+        items.extend(found.map(|found| (kind, Some(found.init), found.entry)));
+    }
+    items.sort_by_key(|(kind, _, entry)| (entry.end(), *kind));
+    let mut inits = [None; 2];
+    let mut texts = [String::new(), String::new()];
+    for (kind, found_init, entry) in items {
+        let is_listed = found_init.is_none();
+        let init = match found_init {
+            Some(bytes) => add_init(&mut state, kind, bytes),
+            None => {
+                let own = &mut inits[kind as usize];
+                if let Some(map) = &entry.map {
+                    *own = read_range(&folder.join(&map.file), map)
+                        .and_then(|bytes| add_init(&mut state, kind, bytes));
+                }
+                // The map may be in a file that is gone: each file begins with a copy.
+                *own = own.or_else(|| {
+                    let file = File::open(folder.join(&entry.bytes.file)).ok()?;
+                    let len_bytes = file.metadata().ok()?.len();
+                    add_init(&mut state, kind, init_at_start(&file, len_bytes)?)
+                });
+                *own
+            }
+        };
+        let Some(init) = init else {
+            warn!(folder = %folder.display(), file = entry.bytes.file, "no init segment: left out");
+            continue;
+        };
+        if state.timeline.track(kind).end() > Some(entry.start) {
+            // Two copies of the same hour; the first is taken.
+            continue;
+        }
+        let segment = Segment {
+            start: entry.start,
+            duration_90k: entry.duration_90k,
+            access_units: entry.access_units,
+            init,
+            bytes: Slice {
+                file: state.file_number(kind, &entry.bytes.file),
+                offset: entry.bytes.offset,
+                len_bytes: entry.bytes.len_bytes,
+            },
+        };
+        // Where something was found in between, the breaks are others than those listed.
+        if is_listed && !is_new[kind as usize] {
+            let timeline = &mut state.timeline;
+            timeline.append_listed(kind, segment, entry.discontinuity);
+            state.explain(kind, entry.after);
+            continue;
+        }
+        let text = state.append(kind, segment, entry.after).to_text();
+        texts[kind as usize].push_str(&text);
+        if let IndexFix::Append { groups, longest_s } = &mut fixes[kind as usize] {
+            groups.push_str(&text);
+            *longest_s = (*longest_s).max(rounded_seconds(entry.duration_90k.into()));
         }
     }
+    for kind in [TrackKind::Video, TrackKind::Audio] {
+        if is_new[kind as usize] {
+            let track = state.timeline.track(kind);
+            let longest_90k = track.segments().iter().map(|segment| segment.duration_90k);
+            let target_s = rounded_seconds(longest_90k.max().unwrap_or(0).into()).max(1);
+            let header = index::header(track.first(), target_s);
+            let ending = match state.closed[kind as usize] {
+                true => index::ending(ends_with[kind as usize]),
+                false => String::new(),
+            };
+            fixes[kind as usize] = IndexFix::Replace(header + &texts[kind as usize] + &ending);
+        }
+    }
+    if let Some(cause) = ends_with[TrackKind::Video as usize] {
+        state.timeline.explain_end(cause);
+    }
+    Recovered { state, fixes }
+}
+
+fn add_init(state: &mut State, kind: TrackKind, bytes: Bytes) -> Option<u16> {
+    let hash = InitHash::of(&bytes);
+    let known = state.timeline.track(kind).init_index(hash);
+    known.or_else(|| {
+        let format = read_init(kind, &bytes)
+            .inspect_err(|error| warn!(%error, "unreadable init segment"))
+            .ok()?;
+        let init = Init {
+            hash,
+            bytes,
+            format,
+        };
+        Some(state.timeline.add_init(kind, init))
+    })
+}
+
+fn read_range(path: &Path, range: &FileRange) -> Option<Bytes> {
+    if u64::from(range.len_bytes) > MAX_HEADER_BOX_BYTES {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(range.len_bytes).ok()?];
+    let file = File::open(path).ok()?;
+    file.read_exact_at(&mut bytes, range.offset).ok()?;
+    Some(bytes.into())
 }
 
 /// Lengths of the files an index names, each asked once.
@@ -220,135 +375,66 @@ impl SoundFiles {
     }
 }
 
-/// A segment found by walking boxes.
-struct Found {
-    kind: TrackKind,
-    segment: Segment,
+/// What the boxes of an hour file say past its last indexed byte.
+struct Walked {
+    found: Vec<Found>,
+    /// Up to the end of the last whole chunk (or of the init segment).
+    whole_bytes: u64,
+    /// What follows.
+    torn_bytes: u64,
 }
 
-/// Steps 3 and 4.
-fn recover(
-    state: &mut State,
-    folder: &Path,
-    tracks: &mut [LoadedTrack; 2],
-    mend: Mend,
-) -> Result<()> {
-    let mut found = Vec::new();
-    for track in tracks.iter() {
-        if mend == Mend::Yes && track.index_bytes > track.index.sound_bytes {
-            let path = folder.join(index_name(track.kind));
-            info!(path = %path.display(), at = track.index.sound_bytes, "cut a torn index group");
-            let file = OpenOptions::new()
-                .write(true)
-                .open(&path)
-                .context("open", &path)?;
-            file.set_len(track.index.sound_bytes)
-                .context("cut", &path)?;
-        }
-        for (place, hour) in track.hours.iter().enumerate() {
-            let name = hour.to_string();
-            let is_last = place + 1 == track.hours.len();
-            let indexed = indexed_bytes(state, track.kind, &name);
-            let indexed = indexed.max(track.aside.get(&name).copied());
-            if indexed.is_none() || is_last {
-                let cut = is_last && mend == Mend::Yes;
-                found.append(&mut walk(state, folder, track.kind, &name, indexed, cut)?);
-            }
-        }
-    }
-    found.sort_by_key(|found| (found.segment.end(), found.kind));
-    for Found { kind, segment } in found {
-        let end = state.timeline.track(kind).end();
-        if end.is_some_and(|end| segment.start < end) {
-            continue;
-        }
-        let entry = state.append(kind, segment, None);
-        if mend == Mend::Yes {
-            append_to_index(state, folder, kind, &entry)?;
-        }
-    }
-    Ok(())
-}
-
-/// The end of the last indexed segment in the file `name`; `None` if no segment is in it.
-fn indexed_bytes(state: &mut State, kind: TrackKind, name: &str) -> Option<u64> {
-    let file = state.file_number(kind, name);
-    let segments = state.timeline.track(kind).segments();
-    let last = segments
-        .iter()
-        .rev()
-        .find(|segment| segment.bytes.file == file)?;
-    Some(last.bytes.offset + u64::from(last.bytes.len_bytes))
-}
-
-fn append_to_index(state: &State, folder: &Path, kind: TrackKind, entry: &Entry) -> Result<()> {
-    let path = folder.join(index_name(kind));
-    let mut index = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .context("open", &path)?;
-    if index.metadata().context("read", &path)?.len() == 0 {
-        write_header(
-            &mut index,
-            state.timeline.track(kind).first(),
-            entry.duration_90k,
-        )
-        .context("write", &path)?;
-    }
-    index
-        .write_all(entry.to_text().as_bytes())
-        .context("write", &path)
-}
-
-/// Walks the boxes of the hour file `name` from `indexed` on (from its beginning if `None`) and
-/// returns the segments found. Cuts off what is torn if `cut`.
+/// Walks the boxes of the hour file called `name` from `indexed` on, from its beginning if `None`.
+/// `None` if it has no init segment at its beginning: it is left as it is.
+///
+/// # Errors
+/// Its length cannot be read.
 fn walk(
-    state: &mut State,
-    folder: &Path,
+    file: &File,
     kind: TrackKind,
     name: &str,
     indexed: Option<u64>,
-    cut: bool,
-) -> Result<Vec<Found>> {
-    let path = folder.join(name);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(cut)
-        .open(&path)
-        .context("open", &path)?;
-    let len_bytes = file.metadata().context("read", &path)?.len();
+) -> io::Result<Option<Walked>> {
+    let len_bytes = file.metadata()?.len();
+    if indexed == Some(len_bytes) {
+        // As nearly every file is: nothing has to be read of it.
+        return Ok(Some(Walked {
+            found: Vec::new(),
+            whole_bytes: len_bytes,
+            torn_bytes: 0,
+        }));
+    }
+    let Some(init) = init_at_start(file, len_bytes) else {
+        warn!(name, "no init segment at the beginning: left as it is");
+        return Ok(None);
+    };
     let mut walker = Walker {
-        file: &file,
+        file,
         len_bytes,
-        offset: 0,
+        offset: indexed.unwrap_or(init.len() as u64),
     };
-    let Some(init) = walker.init(state, kind, name) else {
-        warn!(path = %path.display(), "no init segment at the beginning: left as it is");
-        return Ok(Vec::new());
-    };
-    walker.offset = indexed.unwrap_or(walker.offset);
-    let number = state.file_number(kind, name);
     let mut found: Vec<Found> = Vec::new();
     while let Some(chunk) = walker.chunk(kind) {
         let Ok(duration_90k) = u32::try_from(chunk.info.duration_90k) else {
             break;
         };
         match found.last_mut().filter(|_| !chunk.begins_segment) {
-            Some(Found { segment, .. }) => {
-                segment.duration_90k = segment.duration_90k.saturating_add(duration_90k);
-                segment.access_units += chunk.info.access_units;
-                segment.bytes.len_bytes = segment.bytes.len_bytes.saturating_add(chunk.len_bytes);
+            Some(Found { entry, .. }) => {
+                entry.duration_90k = entry.duration_90k.saturating_add(duration_90k);
+                entry.access_units = entry.access_units.saturating_add(chunk.info.access_units);
+                entry.bytes.len_bytes = entry.bytes.len_bytes.saturating_add(chunk.len_bytes);
             }
             None => found.push(Found {
-                kind,
-                segment: Segment {
+                init: init.clone(),
+                entry: Entry {
                     start: chunk.info.start,
                     duration_90k,
                     access_units: chunk.info.access_units,
-                    init,
-                    bytes: Slice {
-                        file: number,
+                    after: None,
+                    discontinuity: false,
+                    map: None,
+                    bytes: FileRange {
+                        file: name.to_owned(),
                         offset: chunk.offset,
                         len_bytes: chunk.len_bytes,
                     },
@@ -356,15 +442,12 @@ fn walk(
             }),
         }
     }
-    if !found.is_empty() {
-        info!(path = %path.display(), segments = found.len(), "indexed what a crash left");
-    }
-    if cut && walker.offset < len_bytes {
-        info!(path = %path.display(), bytes = len_bytes - walker.offset, "cut a torn chunk");
-        file.set_len(walker.offset).context("cut", &path)?;
-    }
-    found.retain(|found| found.segment.duration_90k > 0);
-    Ok(found)
+    found.retain(|found| found.entry.duration_90k > 0);
+    Ok(Some(Walked {
+        found,
+        whole_bytes: walker.offset,
+        torn_bytes: len_bytes.saturating_sub(walker.offset),
+    }))
 }
 
 /// The init segment (`ftyp` + `moov`) that an hour file begins with; `None` if it does not.
@@ -411,32 +494,6 @@ impl Walker<'_> {
         let mut bytes = vec![0; usize::try_from(len_bytes.min(MAX_HEADER_BOX_BYTES)).ok()?];
         self.file.read_exact_at(&mut bytes, offset).ok()?;
         Some(bytes)
-    }
-
-    /// Reads `ftyp` and `moov` and adds the init segment to the timeline.
-    fn init(&mut self, state: &mut State, kind: TrackKind, name: &str) -> Option<u16> {
-        let bytes = init_at_start(self.file, self.len_bytes)?;
-        self.offset = bytes.len() as u64;
-        let hash = InitHash::of(&bytes);
-        let known = state.timeline.track(kind).init_index(hash);
-        known.or_else(|| {
-            let format = read_init(kind, &bytes).ok()?;
-            let len_bytes = u32::try_from(bytes.len()).ok()?;
-            let location = Slice {
-                file: state.file_number(kind, name),
-                offset: 0,
-                len_bytes,
-            };
-            Some(state.timeline.add_init(
-                kind,
-                Init {
-                    hash,
-                    bytes,
-                    format,
-                    location,
-                },
-            ))
-        })
     }
 
     /// The next whole `[styp] moof mdat`.

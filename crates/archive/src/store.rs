@@ -1,46 +1,38 @@
 //! The data directory.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use chrono_tz::Tz;
 use dayreel_core::{CameraId, Clock};
-use rustix::fs::{FlockOperation, flock};
 
-use crate::{CameraArchive, Error, Result, error::IoContext as _};
+use crate::{CameraArchive, Result, data_dir::DataDir};
 
 /// A data directory that this process owns.
 #[derive(Debug)]
 pub struct Store {
-    root: PathBuf,
-    /// Locked as long as the store lives: two recorders in one directory would tear its files.
-    _lock: File,
+    data_dir: Arc<DataDir>,
 }
 
 impl Store {
     /// Opens the data directory `root`, and makes it if it is missing.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be written, [`Error::InUse`] if another process has it.
+    /// [`crate::Error::Io`] if it cannot be written, [`crate::Error::InUse`] if another process has
+    /// it.
     pub fn open(root: &Path) -> Result<Self> {
-        fs::create_dir_all(root).context("create", root)?;
-        let path = root.join(".dayreel.lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .context("write to", root)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse(root.to_owned())),
-            locked => locked.context("lock", &path)?,
-        }
         Ok(Self {
-            root: root.to_owned(),
-            _lock: lock,
+            data_dir: Arc::new(DataDir::open(root, false)?),
+        })
+    }
+
+    /// Opens the data directory `root` only if it has its marker file, `.dayreel`: for a disk that
+    /// may not be mounted.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`crate::Error::Missing`] if the marker is not there.
+    pub fn open_marked(root: &Path) -> Result<Self> {
+        Ok(Self {
+            data_dir: Arc::new(DataDir::open(root, true)?),
         })
     }
 
@@ -54,6 +46,6 @@ impl Store {
         zone: Tz,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<CameraArchive>> {
-        CameraArchive::open(self.root.join(id.as_str()), id, zone, clock)
+        CameraArchive::open(Arc::clone(&self.data_dir), id, zone, clock)
     }
 }

@@ -8,22 +8,18 @@
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
-    io::{self, IoSlice, Write as _},
-    os::unix::fs::{FileExt as _, MetadataExt as _},
-    path::{Path, PathBuf},
+    io::{self, IoSlice},
+    os::unix::fs::FileExt as _,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use dayreel_core::{Clock, GapCause, MediaTime, TrackFormat, TrackKind};
-use dayreel_manifest::{Init, InitHash, Segment, Sequence, Slice, rounded_seconds};
+use dayreel_manifest::{Init, InitHash, Segment, Slice};
 
-use crate::{
-    ChunkInfo, DayFolder, Result,
-    error::IoContext as _,
-    index::{self, TARGET_DURATION_OFFSET, target_duration_digits},
-};
+use crate::{ChunkInfo, DayFolder, Result, error::IoContext as _, index, index_file::is_gone};
 
 /// How often what is written is forced to the disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
@@ -56,12 +52,6 @@ pub(crate) fn ends_closed(folder: &Path, kind: TrackKind) -> bool {
     }
 }
 
-/// Writes the first lines of an index whose first segment is so long.
-pub(crate) fn write_header(file: &mut File, first: Sequence, duration_90k: u32) -> io::Result<()> {
-    let target_s = rounded_seconds(duration_90k.into()).max(1);
-    file.write_all(index::header(first, target_s).as_bytes())
-}
-
 /// The name of an hour file: `video-07.mp4`, and `video-07-2.mp4` after a codec change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HourName {
@@ -73,6 +63,11 @@ pub(crate) struct HourName {
 }
 
 impl HourName {
+    /// Local hour, 0 to 23.
+    pub(crate) const fn hour(self) -> u32 {
+        self.hour
+    }
+
     pub(crate) fn parse(kind: TrackKind, name: &str) -> Option<Self> {
         let stem = name
             .strip_prefix(kind.name())?
@@ -130,28 +125,25 @@ struct OpenSegment {
 pub(crate) struct TrackWriter {
     kind: TrackKind,
     folder: Arc<DayFolder>,
-    index: Option<File>,
-    target_duration_s: u64,
     hour: Option<HourFile>,
     open: Option<OpenSegment>,
     /// When that was forced to the disk last, by the steady clock.
     synced: Duration,
     clock: Arc<dyn Clock>,
+    /// Files were created: their names are not on the disk yet.
+    has_new_files: bool,
 }
 
 impl TrackWriter {
     pub(crate) fn new(kind: TrackKind, folder: Arc<DayFolder>, clock: Arc<dyn Clock>) -> Self {
-        let hour = None;
-        let (index, open, synced) = (None, None, clock.steady());
         Self {
             kind,
             folder,
-            index,
-            target_duration_s: 0,
-            hour,
-            open,
-            synced,
+            hour: None,
+            open: None,
+            synced: clock.steady(),
             clock,
+            has_new_files: false,
         }
     }
 
@@ -161,16 +153,12 @@ impl TrackWriter {
 
     /// Whether a hand has deleted or moved away what is being written.
     pub(crate) fn is_gone(&self) -> bool {
-        let folder = self.folder.path();
-        let hour = self.hour.as_ref();
-        let hour = hour.map(|hour| (&hour.file, folder.join(hour.name.to_string())));
-        let index = self.index.as_ref();
-        let index = index.map(|index| (index, folder.join(index_name(self.kind))));
-        let is_gone = |(file, path): (&File, PathBuf)| {
-            let unlinked = file.metadata().is_ok_and(|file| file.nlink() == 0);
-            unlinked || matches!(path.try_exists(), Ok(false))
+        let is_gone = |hour: &HourFile| {
+            let path = self.folder.path().join(hour.name.to_string());
+            // What expired was no hand.
+            !self.folder.is_gone(self.kind, hour.number) && is_gone(&hour.file, &path)
         };
-        hour.is_some_and(is_gone) || index.is_some_and(is_gone)
+        self.hour.as_ref().is_some_and(is_gone) || self.folder.index(self.kind).is_gone()
     }
 
     /// Begins a segment whose first chunk says `info`, and before which nothing was recorded for
@@ -185,11 +173,6 @@ impl TrackWriter {
         let Some(hour) = &self.hour else {
             return Ok(());
         };
-        let location = Slice {
-            file: hour.number,
-            offset: 0,
-            len_bytes: u32::try_from(init.bytes.len()).unwrap_or(u32::MAX),
-        };
         let TrackInit {
             hash,
             bytes,
@@ -199,7 +182,6 @@ impl TrackWriter {
             hash,
             bytes,
             format,
-            location,
         };
         self.open = Some(OpenSegment {
             start: info.start,
@@ -284,30 +266,7 @@ impl TrackWriter {
     /// The day is over: nothing is added any more. `ends_with` is why nothing was recorded up to its
     /// end, if something is missing.
     pub(crate) fn close_day(&mut self, ends_with: Option<GapCause>) -> Result<()> {
-        let path = self.folder.path().join(index_name(self.kind));
-        let nothing = self
-            .folder
-            .timeline()
-            .track(self.kind)
-            .segments()
-            .is_empty();
-        if nothing || self.folder.is_closed(self.kind) {
-            return Ok(());
-        }
-        if self.index.is_none() {
-            self.index = Some(self.open_index(&path, 0)?);
-        }
-        let Some(index) = &mut self.index else {
-            return Ok(());
-        };
-        let ending = index::ending(ends_with);
-        index.write_all(ending.as_bytes()).context("write", &path)?;
-        self.folder.change(|state| {
-            state.closed[self.kind as usize] = true;
-            if let Some(cause) = ends_with.filter(|_| self.kind == TrackKind::Video) {
-                state.timeline.explain_end(cause);
-            }
-        });
+        self.folder.close(self.kind, ends_with)?;
         self.sync()
     }
 
@@ -317,8 +276,12 @@ impl TrackWriter {
         if let Some(hour) = &self.hour {
             hour.file.sync_data().context("sync", self.folder.path())?;
         }
-        if let Some(index) = &self.index {
-            index.sync_data().context("sync", self.folder.path())?;
+        self.folder.index(self.kind).sync()?;
+        if self.has_new_files {
+            let folder = self.folder.path();
+            let open = File::open(folder).context("open", folder)?;
+            open.sync_all().context("sync", folder)?;
+            self.has_new_files = false;
         }
         Ok(())
     }
@@ -327,55 +290,7 @@ impl TrackWriter {
         if self.clock.steady().saturating_sub(self.synced) >= SYNC_INTERVAL {
             self.sync()?;
         }
-        let entry = self
-            .folder
-            .change(|state| state.append(self.kind, segment, after));
-        let path = self.folder.path().join(index_name(self.kind));
-        if self.index.is_none() {
-            self.index = Some(self.open_index(&path, segment.duration_90k)?);
-        }
-        let Some(index) = &mut self.index else {
-            return Ok(());
-        };
-        let seconds = rounded_seconds(segment.duration_90k.into());
-        if seconds > self.target_duration_s {
-            self.target_duration_s = seconds;
-            // Not the appending handle: it would write at the end.
-            let header = OpenOptions::new()
-                .write(true)
-                .open(&path)
-                .context("open", &path)?;
-            let digits = target_duration_digits(seconds);
-            header
-                .write_all_at(digits.as_bytes(), TARGET_DURATION_OFFSET)
-                .context("write", &path)?;
-        }
-        index
-            .write_all(entry.to_text().as_bytes())
-            .context("write", &path)
-    }
-
-    fn open_index(&mut self, path: &Path, duration_90k: u32) -> Result<File> {
-        let mut index = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .context("open", path)?;
-        if index.metadata().context("read", path)?.len() == 0 {
-            let first = self.folder.timeline().track(self.kind).first();
-            write_header(&mut index, first, duration_90k).context("write", path)?;
-            self.target_duration_s = rounded_seconds(duration_90k.into()).max(1);
-        } else {
-            let known = index::parse(&fs::read(path).context("read", path)?);
-            self.target_duration_s = known.target_duration_s;
-            if known.closed {
-                // The day goes on: the clock had been ahead.
-                index.set_len(known.open_bytes).context("cut", path)?;
-                self.folder
-                    .change(|state| state.closed[self.kind as usize] = false);
-            }
-        }
-        Ok(index)
+        self.folder.list(self.kind, segment, after)
     }
 
     /// Makes `self.hour` the file that a segment starting at `start` goes to.
@@ -391,6 +306,10 @@ impl TrackWriter {
         if self.hour.is_none() {
             self.hour = self.reopen_last_hour()?;
         }
+        let is_gone = |hour: &HourFile| self.folder.is_gone(self.kind, hour.number);
+        if self.hour.as_ref().is_some_and(is_gone) {
+            self.hour = None;
+        }
         // In autumn the clock shows an hour again; the file of that hour just goes on.
         let fits = |hour: &HourFile| hour.init == init.hash && label <= hour.name.hour;
         if !self.hour.as_ref().is_some_and(fits) {
@@ -402,7 +321,8 @@ impl TrackWriter {
         Ok(())
     }
 
-    fn create_hour(&self, hour: u32, init: &TrackInit) -> Result<HourFile> {
+    fn create_hour(&mut self, hour: u32, init: &TrackInit) -> Result<HourFile> {
+        self.folder.ensure_there()?;
         let folder = self.folder.path();
         fs::create_dir_all(folder).context("create", folder)?;
         let mut name = HourName {
@@ -417,7 +337,13 @@ impl TrackWriter {
                 file => break (file.context("create", &path)?, path),
             }
         };
-        file.write_all_at(&init.bytes, 0).context("write", path)?;
+        file.write_all_at(&init.bytes, 0)
+            .inspect_err(|_| {
+                // A file without init segment is of no use, and the next attempt makes another.
+                let _ = fs::remove_file(&path);
+            })
+            .context("write", &path)?;
+        self.has_new_files = true;
         let number = self
             .folder
             .change(|state| state.file_number(self.kind, &name.to_string()));
@@ -431,7 +357,8 @@ impl TrackWriter {
         })
     }
 
-    /// The newest hour file of the folder, to go on after a restart.
+    /// The newest hour file of the folder, to go on after a restart. `None` if it holds something
+    /// that could not be listed: nothing is appended to that.
     fn reopen_last_hour(&self) -> Result<Option<HourFile>> {
         let folder = self.folder.path();
         let Ok(entries) = fs::read_dir(folder) else {
@@ -455,6 +382,10 @@ impl TrackWriter {
         let number = self
             .folder
             .change(|state| state.file_number(self.kind, &name.to_string()));
+        let listed = self.folder.listed_bytes(self.kind, number);
+        if len_bytes != listed.unwrap_or(init.len() as u64) {
+            return Ok(None);
+        }
         Ok(Some(HourFile {
             file,
             name,

@@ -7,8 +7,9 @@ use chrono_tz::Tz;
 use dayreel_archive::{CameraArchive, Piece, Store};
 use dayreel_core::{ManualClock, MediaTime, TrackKind, WallTime};
 use mp4_atom::{
-    Avc1, Avcc, Codec, Encode, Ftyp, Mdat, Moof, Moov, Styp, Tfdt, Tfhd, Traf, Trak, Trun,
-    TrunEntry, TrunSamples, Visual,
+    Audio, Avc1, Avcc, Codec, Encode, Esds, Ftyp, Mdat, Moof, Moov, Mp4a, Styp, Tfdt, Tfhd, Traf,
+    Trak, Trun, TrunEntry, TrunSamples, Visual,
+    esds::{DecoderSpecific, EsDescriptor},
 };
 
 /// A second of 10 pictures.
@@ -58,14 +59,48 @@ pub(crate) fn init_created(level: u8, created: u64) -> Bytes {
     }));
     moov.trak.push(trak);
     let mut bytes = Vec::new();
+    ftyp().encode(&mut bytes).unwrap();
+    moov.encode(&mut bytes).unwrap();
+    bytes.into()
+}
+
+fn ftyp() -> Ftyp {
     let brand = *b"cmf2";
     Ftyp {
         major_brand: brand.into(),
         minor_version: 0,
         compatible_brands: vec![brand.into()],
     }
-    .encode(&mut bytes)
-    .unwrap();
+}
+
+/// An init segment of AAC sound.
+pub(crate) fn sound_init() -> Bytes {
+    let mut moov = Moov::default();
+    let mut trak = Trak::default();
+    trak.tkhd.track_id = 1;
+    trak.mdia.mdhd.timescale = 90_000;
+    let mut sound = EsDescriptor::default();
+    sound.dec_config.object_type_indication = 0x40;
+    sound.dec_config.dec_specific = Some(DecoderSpecific {
+        profile: 2,
+        freq_index: 3,
+        chan_conf: 1,
+        ..DecoderSpecific::default()
+    });
+    trak.mdia.minf.stbl.stsd.codecs.push(Codec::Mp4a(Mp4a {
+        audio: Audio {
+            data_reference_index: 1,
+            channel_count: 1,
+            sample_size: 16,
+            sample_rate: 48_000.into(),
+        },
+        esds: Esds { es_desc: sound },
+        btrt: None,
+        taic: None,
+    }));
+    moov.trak.push(trak);
+    let mut bytes = Vec::new();
+    ftyp().encode(&mut bytes).unwrap();
     moov.encode(&mut bytes).unwrap();
     bytes.into()
 }

@@ -5,6 +5,8 @@ mod clocks;
 mod common;
 mod gaps;
 mod hands;
+mod missing;
 mod moments;
 mod recorder;
 mod recovery;
+mod retention;

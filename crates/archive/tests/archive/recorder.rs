@@ -133,16 +133,11 @@ fn a_new_codec_configuration_gets_its_own_file_and_map() {
     }
     recorder.finish().unwrap();
     let text = index(root.path(), "2026-11-22");
-    assert_eq!(
-        text.matches("#EXT-X-MAP:URI=\"video-12.mp4\"").count(),
-        2,
-        "{text}"
-    );
-    assert_eq!(
-        text.matches("#EXT-X-MAP:URI=\"video-12-2.mp4\"").count(),
-        1,
-        "{text}"
-    );
+    for file in ["video-12.mp4", "video-12-2.mp4", "video-12-3.mp4"] {
+        // Each file has its init segment, so that none needs another.
+        let map = format!("#EXT-X-MAP:URI=\"{file}\"");
+        assert_eq!(text.matches(&map).count(), 1, "{text}");
+    }
     assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 2, "{text}");
     assert!(text.ends_with("video-12-3.mp4\n"), "{text}");
 }
@@ -259,7 +254,7 @@ fn days_that_are_too_old_are_deleted_and_nothing_else() {
     };
     assert_eq!(expired(6), ["2026-11-15"]);
     assert!(expired(6).is_empty());
-    camera.clock.set(wall("2026-11-23T00:00:00+01:00"));
+    camera.clock.set(wall("2026-11-23T00:10:00+01:00"));
     assert_eq!(expired(6), ["2026-11-16"]);
     assert_eq!(expired(0), ["2026-11-21", "2026-11-22"]);
     assert!(root.path().join("cam/days/2026-11-01.copy").exists());

@@ -1,0 +1,363 @@
+//! Decides what is deleted, for all cameras at once, and says whether the disk is large enough.
+//!
+//! Three limits, in this order: the age of a day, the bytes of a camera, the room on the disk. Where
+//! room is wanted the oldest hour of all cameras goes first, so that they reach equally far back. The
+//! newest hour of each camera always stays.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use dayreel_core::CameraId;
+use parking_lot::{Mutex, RwLock};
+use tracing::{error, info, warn};
+
+use crate::{
+    CameraArchive, Result,
+    expiry::{RecordedHour, Recordings},
+    forecast::{Forecast, forecast},
+    space::{Disk, Space},
+};
+
+/// When everything that a camera has is too old, it is believed only after so long: the clock may be
+/// wrong, until the network sets it.
+const ALL_TOO_OLD_WAIT: Duration = Duration::from_secs(3600);
+
+/// A forecast that changes is said this often at most.
+const FORECAST_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Hours that one step deletes at most; the next step goes on.
+const MOST_HOURS: usize = 100;
+
+/// How long recordings of a camera are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Full days before today.
+    pub days_to_keep: u8,
+    /// Most bytes that its days may take; `None`: what the disk has.
+    pub max_bytes: Option<u64>,
+    /// The same for moments; `None`: for ever.
+    pub moments_days_to_keep: Option<u16>,
+    /// The same for timelapses; `None`: for ever.
+    pub timelapse_days_to_keep: Option<u16>,
+}
+
+/// The disk of the recordings, as it was found last.
+#[derive(Clone, Debug, Default)]
+pub struct Storage {
+    /// The room on it; `None` before the first look, or while it is away.
+    pub space: Option<Space>,
+    /// Recordings are deleted where less is free.
+    pub min_free_bytes: u64,
+    /// What is wrong with it: a stable word, and a sentence.
+    pub problem: Option<(&'static str, String)>,
+    /// What each camera needs.
+    pub forecasts: Vec<Forecast>,
+}
+
+impl Storage {
+    /// Whether the disk is large enough for what is to be kept; `None` while that is not known.
+    pub fn fits(&self) -> Option<bool> {
+        let space = self.space?;
+        let missing = self.forecasts.iter().map(Forecast::missing_bytes);
+        let missing = missing.sum::<Option<u64>>()?;
+        Some(missing <= space.free_bytes.saturating_sub(self.min_free_bytes))
+    }
+}
+
+/// The one that decides what is deleted.
+#[derive(Debug)]
+pub struct Retention {
+    cameras: Vec<Camera>,
+    min_free_bytes: u64,
+    disk: Box<dyn Disk>,
+    /// Locked during a step: there is one deleter.
+    memory: Mutex<Memory>,
+    /// What the last step found. Read by requests.
+    storage: RwLock<Storage>,
+}
+
+#[derive(Debug)]
+struct Camera {
+    archive: Arc<CameraArchive>,
+    limits: Limits,
+}
+
+/// What has been said, so that it is said once.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Since when everything that a camera has is too old, by its place.
+    all_too_old: Vec<Option<Instant>>,
+    errors: Vec<String>,
+    problem: Option<&'static str>,
+    /// What was said of the forecast, and when.
+    fits: Option<(bool, Instant)>,
+}
+
+impl Retention {
+    /// Nothing is deleted before the first [`Retention::step`].
+    pub fn new(
+        cameras: impl IntoIterator<Item = (Arc<CameraArchive>, Limits)>,
+        min_free_bytes: u64,
+        disk: Box<dyn Disk>,
+    ) -> Self {
+        let cameras: Vec<_> = cameras
+            .into_iter()
+            .map(|(archive, limits)| Camera { archive, limits })
+            .collect();
+        Self {
+            memory: Mutex::new(Memory {
+                all_too_old: vec![None; cameras.len()],
+                ..Memory::default()
+            }),
+            cameras,
+            min_free_bytes,
+            disk,
+            storage: RwLock::default(),
+        }
+    }
+
+    /// The disk, as the last step found it.
+    pub fn storage(&self) -> Storage {
+        self.storage.read().clone()
+    }
+
+    /// Looks once, and deletes what is to go. Waits for the disk. `now` is the steady clock.
+    pub fn step(&self, now: Instant) {
+        let memory = &mut *self.memory.lock();
+        let Some(first) = self.cameras.first() else {
+            return;
+        };
+        if let Err(error) = first.archive.ensure_there() {
+            let code = error.disk_code().unwrap_or("disk_error");
+            self.publish(memory, None, Some((code, error.to_string())), &[], now);
+            return;
+        }
+        let mut errors = Vec::new();
+        for (place, camera) in self.cameras.iter().enumerate() {
+            let since = &mut memory.all_too_old[place];
+            errors.extend(camera.expire_old(now, since).err());
+        }
+        let mut recordings = Vec::new();
+        for camera in &self.cameras {
+            let found = camera.archive.recordings().and_then(|mut found| {
+                camera.expire_above_max(&mut found)?;
+                Ok(found)
+            });
+            match found {
+                Ok(found) => recordings.push(found),
+                Err(error) => {
+                    errors.push(error);
+                    recordings.push(Recordings::default());
+                }
+            }
+        }
+        let space = self.make_room(&mut recordings);
+        let space = space.map_err(|error| errors.push(error)).ok();
+        memory.say_errors(&errors);
+        let problem = space.and_then(|space| self.problem_of(space));
+        self.publish(memory, space, problem, &recordings, now);
+    }
+
+    /// Deletes the oldest hours until enough is free.
+    fn make_room(&self, recordings: &mut [Recordings]) -> Result<Space> {
+        let root = self.cameras[0].archive.root();
+        let mut space = self.disk.space(root)?;
+        for _ in 0..MOST_HOURS {
+            if space.free_bytes >= self.min_free_bytes {
+                break;
+            }
+            let oldest = recordings.iter().enumerate().filter_map(|(place, of)| {
+                let hour = of.oldest()?;
+                // Of the same age: where it frees most.
+                Some((hour.begin, u64::MAX - hour.bytes, place))
+            });
+            let Some((.., place)) = oldest.min() else {
+                break;
+            };
+            self.cameras[place].expire_oldest(&mut recordings[place], "the disk is nearly full")?;
+            space = self.disk.space(root)?;
+        }
+        Ok(space)
+    }
+
+    fn problem_of(&self, space: Space) -> Option<(&'static str, String)> {
+        (space.free_bytes < self.min_free_bytes).then(|| {
+            let free = gigabytes(space.free_bytes);
+            let wanted = gigabytes(self.min_free_bytes);
+            let text =
+                format!("{free} are free, {wanted} should be, and there is nothing left to delete");
+            ("disk_low", text)
+        })
+    }
+
+    fn publish(
+        &self,
+        memory: &mut Memory,
+        space: Option<Space>,
+        problem: Option<(&'static str, String)>,
+        recordings: &[Recordings],
+        now: Instant,
+    ) {
+        let of_cameras = self.cameras.iter().zip(recordings);
+        let storage = Storage {
+            space,
+            min_free_bytes: self.min_free_bytes,
+            forecasts: of_cameras
+                .map(|(camera, found)| forecast(&camera.archive, &camera.limits, found))
+                .collect(),
+            problem,
+        };
+        memory.say_problem(&storage);
+        memory.say_forecast(&storage, now);
+        *self.storage.write() = storage;
+    }
+}
+
+impl Camera {
+    fn id(&self) -> &CameraId {
+        self.archive.id()
+    }
+
+    fn expire_old(&self, now: Instant, all_too_old: &mut Option<Instant>) -> Result<()> {
+        let Limits { days_to_keep, .. } = self.limits;
+        let mut result = Ok(());
+        let too_old = self.archive.too_old(days_to_keep)?;
+        let is_all = !too_old.is_empty() && too_old.len() == self.archive.dates()?.len();
+        let may_delete = match (is_all, *all_too_old) {
+            (false, _) => {
+                *all_too_old = None;
+                true
+            }
+            (true, None) => {
+                warn!(camera = %self.id(), days = too_old.len(),
+                    "all that is recorded is too old: deleted in an hour, if the clock is right");
+                *all_too_old = Some(now);
+                false
+            }
+            (true, Some(since)) => now.saturating_duration_since(since) >= ALL_TOO_OLD_WAIT,
+        };
+        if may_delete {
+            let expired = self.archive.expire(days_to_keep);
+            self.say_expired("days", expired, &mut result);
+        }
+        let dated = [
+            ("moments", self.limits.moments_days_to_keep),
+            ("timelapse", self.limits.timelapse_days_to_keep),
+        ];
+        for (name, days) in dated {
+            if let Some(days) = days.filter(|_| may_delete) {
+                let expired = self.archive.expire_dated(name, days);
+                self.say_expired(name, expired, &mut result);
+            }
+        }
+        result
+    }
+
+    fn say_expired(
+        &self,
+        what: &str,
+        expired: Result<Vec<chrono::NaiveDate>>,
+        result: &mut Result<()>,
+    ) {
+        match expired {
+            Ok(dates) => dates.iter().for_each(|date| {
+                info!(camera = %self.id(), what, %date, "deleted what is too old");
+            }),
+            Err(error) => *result = Err(error),
+        }
+    }
+
+    fn expire_above_max(&self, found: &mut Recordings) -> Result<()> {
+        let Some(max_bytes) = self.limits.max_bytes else {
+            return Ok(());
+        };
+        while found.bytes > max_bytes && found.oldest().is_some() {
+            self.expire_oldest(found, "the camera has reached max_bytes")?;
+        }
+        Ok(())
+    }
+
+    fn expire_oldest(&self, found: &mut Recordings, why: &str) -> Result<()> {
+        if found.oldest().is_none() {
+            return Ok(());
+        }
+        let hour = found.hours.remove(0);
+        self.archive.expire_hour(&hour)?;
+        found.bytes = found.bytes.saturating_sub(hour.bytes);
+        let RecordedHour {
+            date, hour, bytes, ..
+        } = hour;
+        info!(camera = %self.id(), %date, hour, bytes, why, "deleted the oldest hour");
+        Ok(())
+    }
+}
+
+impl Recordings {
+    /// The oldest hour that may go: not the newest.
+    fn oldest(&self) -> Option<&RecordedHour> {
+        match self.hours.as_slice() {
+            [oldest, _, ..] => Some(oldest),
+            _ => None,
+        }
+    }
+}
+
+impl Memory {
+    fn say_errors(&mut self, errors: &[crate::Error]) {
+        let errors: Vec<_> = errors.iter().map(in_words).collect();
+        for text in errors.iter().filter(|text| !self.errors.contains(text)) {
+            error!(error = text, "cannot delete");
+        }
+        self.errors = errors;
+    }
+
+    fn say_problem(&mut self, storage: &Storage) {
+        let code = storage.problem.as_ref().map(|(code, _)| *code);
+        if code != self.problem {
+            match &storage.problem {
+                Some((_, text)) => error!("{text}"),
+                None => info!("the disk is as it should be again"),
+            }
+        }
+        self.problem = code;
+    }
+
+    fn say_forecast(&mut self, storage: &Storage, now: Instant) {
+        let (Some(fits), Some(space)) = (storage.fits(), storage.space) else {
+            return;
+        };
+        // On the edge it would be said again and again.
+        let is_known = self.fits.is_some_and(|(said, at)| {
+            said == fits || now.saturating_duration_since(at) < FORECAST_INTERVAL
+        });
+        if is_known {
+            return;
+        }
+        self.fits = Some((fits, now));
+        for forecast in &storage.forecasts {
+            let text = forecast.in_words(space.free_bytes);
+            match fits {
+                true => info!("{text}"),
+                false => warn!("{text}: the oldest hours will be deleted"),
+            }
+        }
+    }
+}
+
+fn in_words(error: &crate::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// `260 GB`, `4.2 GB`, `0.3 GB`.
+pub(crate) fn gigabytes(bytes: u64) -> String {
+    let tenths = (u128::from(bytes) + 50_000_000) / 100_000_000;
+    match tenths {
+        0..100 => format!("{}.{} GB", tenths / 10, tenths % 10),
+        _ => format!("{} GB", (tenths + 5) / 10),
+    }
+}
