@@ -12,6 +12,8 @@ pub fn effective_toml(settings: &Settings) -> String {
         "[server]".to_owned(),
         line("listen", &server.listen.to_string()),
         line("data_dir", &server.data_dir.to_string_lossy()),
+        format!("require_marker = {}", server.require_marker),
+        format!("min_free_bytes = {}", server.min_free_bytes),
         line("timezone", server.timezone.name()),
     ];
     lines.extend(server.auth.name().map(|name| line("auth", name)));
@@ -22,6 +24,23 @@ pub fn effective_toml(settings: &Settings) -> String {
             line("id", camera.id.as_str()),
             line("rtsp", &camera.rtsp.to_string()),
             format!("days_to_keep = {}", camera.days_to_keep),
+        ]);
+        let limits = [
+            ("max_bytes", camera.max_bytes),
+            (
+                "moments_days_to_keep",
+                camera.moments_days_to_keep.map(u64::from),
+            ),
+            (
+                "timelapse_days_to_keep",
+                camera.timelapse_days_to_keep.map(u64::from),
+            ),
+        ];
+        let said = limits
+            .into_iter()
+            .filter_map(|(key, limit)| Some(format!("{key} = {}", limit?)));
+        lines.extend(said);
+        lines.extend([
             line("timezone", camera.timezone.name()),
             line("transport", camera.transport.name()),
             format!("audio = {}", camera.audio),

@@ -15,7 +15,8 @@ use crate::{
     problem::{Given, Problem, Refusal},
     secret_url::SecretUrl,
     settings::{
-        Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_LISTEN, DEFAULT_SEGMENT_S,
+        Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_LISTEN,
+        DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, MAX_BYTES_RANGE, MAX_DATED_DAYS_TO_KEEP,
         MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S, MAX_SEGMENT_S, Server, Settings, Transport,
     },
     template, timezone,
@@ -28,6 +29,8 @@ const ROOT_KEYS: &[Key] = &[Key::new("server"), Key::new("camera")];
 pub(crate) const SERVER_KEYS: &[Key] = &[
     Key::new("listen"),
     Key::new("data_dir"),
+    Key::new("require_marker"),
+    Key::new("min_free_bytes"),
     Key::new("timezone"),
     Key::new("auth"),
 ];
@@ -43,6 +46,9 @@ pub(crate) const CAMERA_KEYS: &[Key] = &[
         name: "days_to_keep",
         aliases: &["daysToKeep"],
     },
+    Key::new("max_bytes"),
+    Key::new("moments_days_to_keep"),
+    Key::new("timelapse_days_to_keep"),
     Key::new("timezone"),
     Key::new("transport"),
     Key::new("audio"),
@@ -106,6 +112,9 @@ impl Resolver<'_, '_> {
         let table = Table::open("server", table, SERVER_KEYS, self.report);
         let listen = self.setting(&table, "listen", "DAYREEL_LISTEN", parse_listen);
         let data_dir = self.setting(&table, "data_dir", "DAYREEL_DATA_DIR", parse_folder);
+        let require_marker = table.boolean("require_marker", self.report);
+        let free = (0, MAX_BYTES_RANGE.1);
+        let min_free_bytes = table.integer("min_free_bytes", free, "bytes", self.report);
         let zone = self.setting(&table, "timezone", "DAYREEL_TIMEZONE", timezone::parse);
         let auth = self.setting(&table, "auth", "DAYREEL_AUTH", parse_auth);
 
@@ -125,6 +134,8 @@ impl Resolver<'_, '_> {
         Some(Server {
             listen,
             data_dir: data_dir?.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
+            require_marker: require_marker.unwrap_or(false),
+            min_free_bytes: min_free_bytes.unwrap_or(DEFAULT_MIN_FREE_BYTES),
             timezone,
             auth,
         })
@@ -177,6 +188,11 @@ impl Resolver<'_, '_> {
         let rtsp = self.rtsp(&table, begin);
         let days = (0, MAX_DAYS_TO_KEEP);
         let days = table.integer("days_to_keep", days, "full days before today", self.report);
+        let max_bytes = table.integer("max_bytes", MAX_BYTES_RANGE, "bytes", self.report);
+        let dated = (0, MAX_DATED_DAYS_TO_KEEP);
+        let mut dated = |key| table.integer(key, dated, "full days before today", self.report);
+        let moments_days_to_keep = dated("moments_days_to_keep");
+        let timelapse_days_to_keep = dated("timelapse_days_to_keep");
         let segment = (1, MAX_SEGMENT_S);
         let segment = table.integer("segment_s", segment, "seconds", self.report);
         let age = (0, MAX_FRAME_MAX_AGE_S);
@@ -188,6 +204,9 @@ impl Resolver<'_, '_> {
             id: id?,
             rtsp: rtsp?,
             days_to_keep: days.unwrap_or(MAX_DAYS_TO_KEEP),
+            max_bytes,
+            moments_days_to_keep,
+            timelapse_days_to_keep,
             timezone: timezone?.unwrap_or(zone),
             transport: transport?.unwrap_or_default(),
             audio: audio.unwrap_or(true),

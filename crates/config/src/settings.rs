@@ -14,6 +14,12 @@ pub const DEFAULT_DATA_DIR: &str = "./data";
 /// `days_to_keep` where nothing else is said, and its maximum: the six days before today are
 /// what the weekday numbers 0 to 6 can name besides today.
 pub const MAX_DAYS_TO_KEEP: u8 = 6;
+/// Most days that moments or timelapses can be told to be kept: ten years.
+pub const MAX_DATED_DAYS_TO_KEEP: u16 = 3660;
+/// Range of `max_bytes`.
+pub const MAX_BYTES_RANGE: (u64, u64) = (1_000_000, 1 << 60);
+/// `server.min_free_bytes` where nothing else is said.
+pub const DEFAULT_MIN_FREE_BYTES: u64 = 1_000_000_000;
 /// `segment_s` where nothing else is said, seconds.
 pub const DEFAULT_SEGMENT_S: u8 = 4;
 /// Largest `segment_s`, seconds.
@@ -39,6 +45,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Folder of all recordings. Relative paths start at the working directory.
     pub data_dir: PathBuf,
+    /// Whether a data directory without its marker file is refused instead of begun.
+    pub require_marker: bool,
+    /// The oldest hours are deleted where less is free on the disk, bytes. 0: never for that.
+    pub min_free_bytes: u64,
     /// The zone of cameras that do not say their own.
     pub timezone: Tz,
     /// Who may use the server.
@@ -64,6 +74,12 @@ pub struct Camera {
     pub rtsp: SecretUrl,
     /// How many full days before today are kept, 0 to [`MAX_DAYS_TO_KEEP`].
     pub days_to_keep: u8,
+    /// Most bytes that its days may take; `None`: what the disk has.
+    pub max_bytes: Option<u64>,
+    /// How many full days before today moments are kept; `None`: for ever.
+    pub moments_days_to_keep: Option<u16>,
+    /// The same for timelapses.
+    pub timelapse_days_to_keep: Option<u16>,
     /// Decides when its days end.
     pub timezone: Tz,
     /// How RTP travels.

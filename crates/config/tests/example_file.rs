@@ -52,8 +52,12 @@ fn every_default_it_names_is_the_default() {
     let least = load(least);
     let listen = least.settings.server.listen;
     assert_eq!(least.warnings, [Warning::OpenToNetwork { listen }]);
-    // The one key without a default: it says on purpose what is so without it.
+    // Keys without a default: one says on purpose what is so without it, the others are limits.
     all.settings.server.auth = least.settings.server.auth;
+    let camera = &mut all.settings.cameras[0];
+    assert!(camera.max_bytes.take().is_some());
+    assert!(camera.moments_days_to_keep.take().is_some());
+    assert!(camera.timelapse_days_to_keep.take().is_some());
     assert_eq!(all.settings, least.settings);
 }
 

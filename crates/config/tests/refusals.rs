@@ -55,16 +55,16 @@ fn unknown_keys() {
         &text,
         &[
             "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera",
-            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
-            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
-            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
+            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
+            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
+            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
         ],
     );
     refused(
         &format!("[server]\nlisten_on = 1\nport = 1\n{CAMERA}"),
         &[
-            "f.toml:2:1: server.listen_on: unknown key; did you mean \"listen\"? allowed here: listen, data_dir, timezone, auth",
-            "f.toml:3:1: server.port: unknown key; allowed here: listen, data_dir, timezone, auth",
+            "f.toml:2:1: server.listen_on: unknown key; did you mean \"listen\"? allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth",
+            "f.toml:3:1: server.port: unknown key; allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth",
         ],
     );
 }
@@ -176,6 +176,13 @@ fn ranges_and_words() {
             "f.toml:5:13: camera.a.segment_s: is 0; allowed is 1 to 10 (seconds)",
             "f.toml:6:13: camera.a.transport: \"http\" is not allowed; allowed is \"tcp\" or \"udp\"",
             "f.toml:7:12: camera.a.timezone: \"Mars\" is no time zone; allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
+        ],
+    );
+    refused(
+        &format!("{CAMERA}max_bytes = 999_999\nmoments_days_to_keep = 3661\n"),
+        &[
+            "f.toml:4:13: camera.a.max_bytes: is 999999; allowed is 1000000 to 1152921504606846976 (bytes)",
+            "f.toml:5:24: camera.a.moments_days_to_keep: is 3661; allowed is 0 to 3660 (full days before today)",
         ],
     );
     refused(

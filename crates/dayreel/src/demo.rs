@@ -45,6 +45,9 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
             id: id.parse::<CameraId>()?,
             rtsp: source.url().parse()?,
             days_to_keep: dayreel_config::MAX_DAYS_TO_KEEP,
+            max_bytes: None,
+            moments_days_to_keep: None,
+            timelapse_days_to_keep: None,
             timezone,
             transport: Transport::Tcp,
             audio: true,
@@ -55,6 +58,8 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let server = dayreel_config::Server {
         listen: args.listen,
         data_dir,
+        require_marker: false,
+        min_free_bytes: dayreel_config::DEFAULT_MIN_FREE_BYTES,
         timezone,
         auth: Auth::None,
     };

@@ -37,6 +37,8 @@ fn a_good_file_is_printed_in_full_without_its_secrets() {
 [server]
 listen = \"0.0.0.0:6478\"
 data_dir = \"/data\"
+require_marker = false
+min_free_bytes = 1000000000
 timezone = \"Europe/Berlin\"
 
 [[camera]]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use dayreel_archive::CameraArchive;
+use dayreel_archive::{CameraArchive, Retention};
 use dayreel_core::{CameraId, Clock};
 use dayreel_pipeline::{
     Camera,
@@ -73,16 +73,26 @@ impl CameraEntry {
 pub struct App {
     cameras: BTreeMap<CameraId, CameraEntry>,
     clock: Arc<dyn Clock>,
+    retention: Arc<Retention>,
 }
 
 impl App {
-    /// The front end of these cameras.
-    pub fn new(cameras: Vec<CameraEntry>, clock: Arc<dyn Clock>) -> Self {
+    /// The front end of these cameras, whose recordings `retention` deletes.
+    pub fn new(
+        cameras: Vec<CameraEntry>,
+        clock: Arc<dyn Clock>,
+        retention: Arc<Retention>,
+    ) -> Self {
         let by_id = |entry: CameraEntry| (entry.archive.id().clone(), entry);
         Self {
             cameras: cameras.into_iter().map(by_id).collect(),
             clock,
+            retention,
         }
+    }
+
+    pub(crate) fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     pub(crate) fn cameras(&self) -> impl Iterator<Item = (&CameraId, &CameraEntry)> {

@@ -105,8 +105,16 @@ fn kept(days: &[DaySummary]) -> String {
     }
 }
 
-/// 503: nothing is recorded today, and why.
+/// Nothing is recorded today, and why: 503, or 507 because the disk is full.
 fn nothing_yet(camera: &CameraEntry) -> ApiError {
+    if let Some(error) = camera.camera().status().recording_error {
+        let message = format!("nothing can be recorded: {}", error.message);
+        let kind = match error.kind {
+            Kind::Full => Kind::Full,
+            _ => Kind::Unavailable,
+        };
+        return ApiError::new(kind, error.code, message);
+    }
     let why = camera.why_offline();
     let message = format!("nothing is recorded today yet: {why}");
     ApiError::new(Kind::Unavailable, "camera_offline", message)

@@ -53,13 +53,7 @@ impl ApiError {
 
     /// 500. The cause goes to the log only.
     pub(crate) fn internal(cause: &dyn std::error::Error) -> Self {
-        let mut causes = cause.to_string();
-        let mut next = cause.source();
-        while let Some(source) = next {
-            causes = format!("{causes}: {source}");
-            next = source.source();
-        }
-        tracing::error!(error = causes, "request failed");
+        tracing::error!(error = in_words(cause), "request failed");
         Self::new(
             Kind::Internal,
             "internal",
@@ -103,6 +97,17 @@ impl ResponseError for ApiError {
     }
 }
 
+/// An error and its causes.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        words = format!("{words}: {source}");
+        next = source.source();
+    }
+    words
+}
+
 /// The JSON of an error.
 pub(crate) fn body(code: &str, message: &str) -> impl Serialize {
     serde_json::json!(Body {
@@ -115,6 +120,11 @@ impl From<dayreel_archive::Error> for ApiError {
         match error.kind() {
             // A file that went away between look-up and reading: the day has expired.
             Kind::NotFound => Self::not_found("expired", "this recording is no longer kept"),
+            // The disk, not us: it may be as before when they ask again.
+            Kind::Full | Kind::Unavailable => {
+                let code = error.disk_code().unwrap_or("unavailable");
+                Self::new(error.kind(), code, in_words(&error))
+            }
             _ => Self::internal(&error),
         }
     }

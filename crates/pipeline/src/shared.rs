@@ -13,8 +13,8 @@ use dayreel_core::{Clock, MediaTime, TrackFormat, TrackKind, WallTime};
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    AudioStatus, CameraSettings, CameraState, CameraStatus, Error, IgnoredTrack, RecordingError,
-    Ring, RingSettings, VideoStatus,
+    AudioStatus, CameraSettings, CameraState, CameraStatus, Error, IgnoredTrack, Ring,
+    RingSettings, VideoStatus,
     media_clock::{Arrival, MediaClock, Stamp},
     meter::Meter,
     writer::Writer,
@@ -224,10 +224,7 @@ impl Shared {
             ignored_tracks: report.ignored.clone(),
             last_frame_age: self.last_unit_age(),
             dropped_frames: self.writer.dropped_units(),
-            recording_error: self.writer.trouble().map(|error| RecordingError {
-                kind: error.kind(),
-                message: error.to_string(),
-            }),
+            recording_error: self.writer.trouble(),
             clock_error_s: i32::try_from(clock_error_90k).map_or(f64::NAN, f64::from) / 90_000.0,
         }
     }

@@ -126,6 +126,8 @@ impl IgnoredReason {
 pub struct RecordingError {
     /// What kind of error it is.
     pub kind: dayreel_core::Kind,
+    /// In one stable word: `disk_full`, `disk_slow`, …
+    pub code: &'static str,
     /// What happened.
     pub message: String,
 }

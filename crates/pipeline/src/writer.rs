@@ -23,14 +23,18 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_archive::{Piece, Recorder};
-use dayreel_core::{CameraId, GapCause, MediaTime, TrackKind};
+use dayreel_core::{CameraId, GapCause, Kind, MediaTime, TrackKind};
 use parking_lot::Mutex;
 use tracing::{info, warn};
+
+use crate::RecordingError;
 
 /// Most bytes that may wait: 8 s at 16 Mbit/s.
 const MOST_BYTES: usize = 16 << 20;
 /// Most pieces that may wait.
 const MOST_PIECES: usize = 128;
+/// A disk that has not taken a write for so long is said to be slow.
+const SLOW: Duration = Duration::from_secs(3);
 /// Repeated trouble is said this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -88,8 +92,10 @@ struct Load {
     bytes: AtomicUsize,
     pieces: AtomicUsize,
     dropped_units: AtomicU64,
+    /// Since when the writer has been at what it is doing; `None` while it waits for orders.
+    busy_since: Mutex<Option<Instant>>,
     /// Why nothing is recorded, while that is so.
-    trouble: Mutex<Option<Arc<dayreel_archive::Error>>>,
+    trouble: Mutex<Option<RecordingError>>,
 }
 
 enum Order {
@@ -175,8 +181,12 @@ impl Writer {
     }
 
     /// Why nothing is recorded, while that is so.
-    pub(crate) fn trouble(&self) -> Option<Arc<dayreel_archive::Error>> {
-        self.load.trouble.lock().clone()
+    pub(crate) fn trouble(&self) -> Option<RecordingError> {
+        let busy = self.load.busy_since.lock().map(|since| since.elapsed());
+        match busy.filter(|busy| *busy >= SLOW) {
+            Some(busy) => Some(slow(busy)),
+            None => self.load.trouble.lock().clone(),
+        }
     }
 }
 
@@ -266,6 +276,7 @@ struct Work<S> {
 impl<S: PieceSink> Work<S> {
     fn run(&mut self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
+            *self.load.busy_since.lock() = Some(Instant::now());
             match order {
                 Order::Piece(track, piece, len_bytes) => {
                     self.append(track, piece);
@@ -275,6 +286,13 @@ impl<S: PieceSink> Work<S> {
                 Order::Interrupted(cause) => self.sink.interrupted(cause),
                 Order::Finish => self.finish(),
                 Order::Stop => break,
+            }
+            let since = self.load.busy_since.lock().take();
+            if let Some(busy) = since
+                .map(|since| since.elapsed())
+                .filter(|busy| *busy >= SLOW)
+            {
+                warn!(camera = %self.camera, seconds = busy.as_secs(), "the disk was slow");
             }
         }
         self.finish();
@@ -316,12 +334,44 @@ impl<S: PieceSink> Work<S> {
     }
 
     fn in_trouble(&mut self, error: dayreel_archive::Error) {
-        let error = Arc::new(error);
+        // What follows from the trouble does not explain it.
+        let is_consequence = matches!(error, dayreel_archive::Error::Orphan(_));
+        let mut trouble = self.load.trouble.lock();
+        if is_consequence && trouble.is_some() {
+            return;
+        }
         if self.log.may_speak() {
-            let error: &dyn std::error::Error = &*error;
+            let error: &dyn std::error::Error = &error;
             warn!(camera = %self.camera, error, "not recorded");
         }
-        *self.load.trouble.lock() = Some(error);
+        *trouble = Some(RecordingError::from(&error));
+    }
+}
+
+fn slow(busy: Duration) -> RecordingError {
+    RecordingError {
+        kind: Kind::Unavailable,
+        code: "disk_slow",
+        message: format!("the disk has not taken a write for {} s", busy.as_secs()),
+    }
+}
+
+impl From<&dayreel_archive::Error> for RecordingError {
+    fn from(error: &dayreel_archive::Error) -> Self {
+        let code = error.disk_code();
+        let what = match code {
+            Some("disk_full") => "the disk is full: ",
+            Some("quota_exceeded") => "the quota of this user is used up: ",
+            Some("disk_read_only") => "the disk is read-only: ",
+            Some("too_many_open_files") => "too many files are open: ",
+            _ => "",
+        };
+        let cause = std::error::Error::source(error).map(|source| format!(" ({source})"));
+        Self {
+            kind: error.kind(),
+            code: code.unwrap_or("not_recorded"),
+            message: format!("{what}{error}{}", cause.unwrap_or_default()),
+        }
     }
 }
 

@@ -40,6 +40,8 @@ struct CameraView {
     dropped_frames: u64,
     /// Why nothing is recorded although the camera delivers.
     recording_error: Option<String>,
+    /// The same in one stable word: `disk_full`, `disk_missing`, `disk_slow`, …
+    recording_error_code: Option<&'static str>,
     /// How far media time is behind the wall clock.
     clock_error_s: f64,
     /// Of today, seconds of video.
@@ -174,6 +176,7 @@ fn view(entry: &CameraEntry) -> CameraView {
             .last_frame_age
             .map(|age| thousandths(age.as_secs_f64())),
         dropped_frames: status.dropped_frames,
+        recording_error_code: status.recording_error.as_ref().map(|error| error.code),
         recording_error: status.recording_error.map(|error| error.message),
         clock_error_s: thousandths(status.clock_error_s),
         recorded_today_s: seconds(recorded_90k),

@@ -6,6 +6,7 @@ mod health;
 mod media;
 mod moment;
 mod page;
+mod storage;
 mod stream;
 
 use actix_web::{
@@ -24,6 +25,7 @@ pub(crate) fn all(config: &mut web::ServiceConfig) {
         )
         .configure(health::routes)
         .configure(api::routes)
+        .configure(storage::routes)
         .configure(page::assets)
         .configure(stream::routes)
         .configure(frame::routes)
