@@ -1,5 +1,6 @@
 //! Which of the tracks that a camera offers are taken.
 
+use dayreel_core::TrackKind;
 use gstreamer as gst;
 
 use crate::{Error, IgnoredReason, IgnoredTrack};
@@ -30,6 +31,23 @@ pub(crate) enum Payload {
     AacGeneric,
     /// RFC 3016.
     AacLatm,
+    /// Sound that is made AAC, because players of HLS and DASH know little else.
+    Sound(Sound),
+}
+
+/// Sound that has to be decoded and encoded again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sound {
+    /// G.711 µ-law, RFC 3551 §4.5.14.
+    Mulaw,
+    /// G.711 A-law, RFC 3551 §4.5.14.
+    Alaw,
+    /// RFC 3551 §4.5.4.
+    G726,
+    /// 16 bits, big-endian, RFC 3551 §4.5.11.
+    L16,
+    /// RFC 7587.
+    Opus,
 }
 
 impl Payload {
@@ -41,7 +59,41 @@ impl Payload {
             ("video", "H265") => Some(Self::H265),
             ("audio", "MPEG4-GENERIC") => Some(Self::AacGeneric),
             ("audio", "MP4A-LATM") => Some(Self::AacLatm),
+            ("audio", encoding) => Sound::of(encoding).map(Self::Sound),
             _ => None,
+        }
+    }
+
+    /// Picture or sound.
+    pub(crate) const fn kind(self) -> TrackKind {
+        match self {
+            Self::H264 | Self::H265 => TrackKind::Video,
+            Self::AacGeneric | Self::AacLatm | Self::Sound(_) => TrackKind::Audio,
+        }
+    }
+}
+
+impl Sound {
+    /// By its encoding name in the camera's description.
+    fn of(encoding: &str) -> Option<Self> {
+        match encoding {
+            "PCMU" => Some(Self::Mulaw),
+            "PCMA" => Some(Self::Alaw),
+            "G726-16" | "G726-24" | "G726-32" | "G726-40" => Some(Self::G726),
+            "L16" => Some(Self::L16),
+            "OPUS" => Some(Self::Opus),
+            _ => None,
+        }
+    }
+
+    /// What it is called in the API.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mulaw => "G.711 µ-law",
+            Self::Alaw => "G.711 A-law",
+            Self::G726 => "G.726",
+            Self::L16 => "L16",
+            Self::Opus => "Opus",
         }
     }
 }
@@ -157,8 +209,12 @@ mod tests {
         assert_eq!(judge("video", "JPEG"), Some(IgnoredReason::Codec));
         assert_eq!(judge("video", "H265"), None);
         assert_eq!(judge("video", "H264"), Some(IgnoredReason::Further));
-        assert_eq!(judge("audio", "PCMU"), Some(IgnoredReason::Codec));
-        assert_eq!(judge("audio", "MPEG4-GENERIC"), None);
+        assert_eq!(judge("audio", "G723"), Some(IgnoredReason::Codec));
+        assert_eq!(judge("audio", "PCMU"), None);
+        assert_eq!(
+            judge("audio", "MPEG4-GENERIC"),
+            Some(IgnoredReason::Further)
+        );
         assert_eq!(
             judge("application", "VND.ONVIF.METADATA"),
             Some(IgnoredReason::Kind)

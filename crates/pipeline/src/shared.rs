@@ -50,6 +50,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Track {
     format: Option<TrackFormat>,
+    converted_from: Option<&'static str>,
     meter: Meter,
 }
 
@@ -141,6 +142,11 @@ impl Shared {
     pub(crate) fn note_format(&self, format: TrackFormat) {
         let kind = format.kind();
         self.track(kind).lock().format = Some(format);
+    }
+
+    /// Notes that the sound is encoded here, and from what.
+    pub(crate) fn note_converted_from(&self, name: &'static str) {
+        self.audio.lock().converted_from = Some(name);
     }
 
     /// Since the last access unit of the picture.
@@ -249,6 +255,7 @@ impl Shared {
         match track.format.clone()? {
             TrackFormat::Audio(format) => Some(AudioStatus {
                 format,
+                converted_from: track.converted_from,
                 bitrate_bps: rates.bits_per_s,
             }),
             TrackFormat::Video(_) => None,

@@ -81,6 +81,8 @@ pub struct VideoStatus {
 pub struct AudioStatus {
     /// Codec, rate and channels.
     pub format: AudioFormat,
+    /// What the camera sends, where it is made AAC; `None` where its AAC is recorded as it is.
+    pub converted_from: Option<&'static str>,
     /// Bits a second; 0 while not yet measured.
     pub bitrate_bps: f64,
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! video: depay ─ caps(length-prefixed access units) ─ parse ─ [stamp] ─ timestamper ─ tee
 //! audio: depay ─ aacparse ─ [stamp] ─ tee
+//! other: depay ─ decode ─ convert ─ resample ─ encode(AAC) ─ aacparse ─ [stamp] ─ tee
 //! ```
 //!
 //! The stamp is a probe that puts media time into every access unit. It stands before the
@@ -20,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     Error,
-    offer::Payload,
+    offer::{Payload, Sound},
     session::{Event, Parts},
 };
 
@@ -40,16 +41,20 @@ pub(crate) fn build(
     let Some(payload) = Payload::of(&caps) else {
         return Err(Error::UnsupportedVideo(caps.to_string()));
     };
-    let kind = match payload {
-        Payload::H264 | Payload::H265 => TrackKind::Video,
-        Payload::AacGeneric | Payload::AacLatm => TrackKind::Audio,
-    };
+    let kind = payload.kind();
+    if let Payload::Sound(sound) = payload {
+        parts.shared.note_converted_from(sound.name());
+    }
     let tee = gst::ElementFactory::make("tee").build()?;
-    let (mut elements, parser) = chain(payload)?;
+    let Chain {
+        mut elements,
+        parser,
+        late,
+    } = chain(payload, &caps)?;
     elements.push(tee.clone());
     pipeline.add_many(&elements)?;
     gst::Element::link_many(&elements)?;
-    stamp(kind, &parser, parts)?;
+    stamp(kind, &parser, late, parts)?;
     renew_with_span(kind, &tee, parts)?;
     parts.attach(kind, &tee)?;
     for element in elements.iter().rev() {
@@ -64,22 +69,36 @@ pub(crate) fn build(
     Ok(())
 }
 
-/// The elements up to the tee, and which of them is the parser.
-fn chain(payload: Payload) -> Result<(Vec<gst::Element>, gst::Element), Error> {
-    let make = |name| gst::ElementFactory::make(name).build();
+/// The elements up to the tee.
+struct Chain {
+    elements: Vec<gst::Element>,
+    /// The last of them that gives access units.
+    parser: gst::Element,
+    /// By how much the content of an access unit is later than its timestamp says.
+    late: gst::ClockTime,
+}
+
+fn chain(payload: Payload, caps: &gst::CapsRef) -> Result<Chain, Error> {
     let video = |depay, caps: gst::Caps, parse, timestamper| {
-        let filter = gst::ElementFactory::make("capsfilter")
-            .property("caps", caps)
-            .build()?;
         let parser = make(parse)?;
-        Ok((
-            vec![make(depay)?, filter, parser.clone(), make(timestamper)?],
+        Ok(Chain {
+            elements: vec![
+                make(depay)?,
+                filter(caps)?,
+                parser.clone(),
+                make(timestamper)?,
+            ],
             parser,
-        ))
+            late: gst::ClockTime::ZERO,
+        })
     };
     let audio = |depay| {
         let parser = make("aacparse")?;
-        Ok((vec![make(depay)?, parser.clone()], parser))
+        Ok(Chain {
+            elements: vec![make(depay)?, parser.clone()],
+            parser,
+            late: gst::ClockTime::ZERO,
+        })
     };
     let units = |name: &str, format: &str| {
         gst::Caps::builder(name)
@@ -102,17 +121,89 @@ fn chain(payload: Payload) -> Result<(Vec<gst::Element>, gst::Element), Error> {
         ),
         Payload::AacGeneric => audio("rtpmp4gdepay"),
         Payload::AacLatm => audio("rtpmp4adepay"),
+        Payload::Sound(sound) => to_aac(sound, caps),
     }
 }
 
-/// Puts the probe on the parser's source pad.
-fn stamp(kind: TrackKind, parser: &gst::Element, parts: &Arc<Parts>) -> Result<(), Error> {
+/// Samples of an AAC access unit, ISO/IEC 14496-3 §4.5.2.1.1; the encoder's first one comes before
+/// the sound.
+const AAC_SAMPLES: u64 = 1024;
+/// Sound up to this rate is speech: G.711, G.726.
+const SPEECH_HZ: u64 = 16_000;
+
+/// Sound that players do not know, as AAC: speech with 16 kHz and 32 kbit/s, anything else with
+/// 48 kHz and 64 kbit/s a channel.
+fn to_aac(sound: Sound, caps: &gst::CapsRef) -> Result<Chain, Error> {
+    let (depay, decode) = match sound {
+        Sound::Mulaw => ("rtppcmudepay", Some("mulawdec")),
+        Sound::Alaw => ("rtppcmadepay", Some("alawdec")),
+        Sound::G726 => ("rtpg726depay", Some("avdec_g726")),
+        Sound::L16 => ("rtpL16depay", None),
+        Sound::Opus => ("rtpopusdepay", Some("opusdec")),
+    };
+    let field = |name| {
+        caps.structure(0)
+            .and_then(|fields| fields.get::<i32>(name).ok())
+    };
+    let rate_hz = field("clock-rate").and_then(|rate| u64::try_from(rate).ok());
+    let is_speech = rate_hz.is_none_or(|rate| rate <= SPEECH_HZ);
+    let (rate_hz, bitrate_bps): (i32, i32) = match is_speech {
+        true => (16_000, 32_000),
+        false => (48_000, 64_000),
+    };
+    let raw = gst::Caps::builder("audio/x-raw")
+        .field("rate", rate_hz)
+        .field("channels", gst::IntRange::new(1, 2))
+        .build();
+    let encoder = gst::ElementFactory::make("avenc_aac")
+        .property("bitrate", bitrate_bps)
+        // Half the work of the default and no difference to be heard in a camera's sound.
+        .property_from_str("aac-coder", "fast")
+        .build()?;
+    let parser = make("aacparse")?;
+    let mut elements = vec![make(depay)?];
+    elements.extend(decode.map(make).transpose()?);
+    elements.extend([
+        make("audioconvert")?,
+        make("audioresample")?,
+        filter(raw)?,
+        encoder,
+        parser.clone(),
+    ]);
+    let late = gst::ClockTime::SECOND
+        .mul_div_floor(AAC_SAMPLES, rate_hz.unsigned_abs().into())
+        .unwrap_or(gst::ClockTime::ZERO);
+    Ok(Chain {
+        elements,
+        parser,
+        late,
+    })
+}
+
+fn make(name: &str) -> Result<gst::Element, glib::BoolError> {
+    gst::ElementFactory::make(name).build()
+}
+
+fn filter(caps: gst::Caps) -> Result<gst::Element, glib::BoolError> {
+    gst::ElementFactory::make("capsfilter")
+        .property("caps", caps)
+        .build()
+}
+
+/// Puts the probe on the parser's source pad. Access units are `late` against their timestamps.
+fn stamp(
+    kind: TrackKind,
+    parser: &gst::Element,
+    late: gst::ClockTime,
+    parts: &Arc<Parts>,
+) -> Result<(), Error> {
     let pad = parser
         .static_pad("src")
         .ok_or_else(|| glib::bool_error!("the parser has no source pad"))?;
     // One streaming thread calls it: the lock is never waited for.
     let stamper = Mutex::new(Stamper {
         kind,
+        late,
         parts: Arc::downgrade(parts),
         span: None,
         segment: gst::FormattedSegment::new(),
@@ -135,6 +226,7 @@ fn stamp(kind: TrackKind, parser: &gst::Element, parts: &Arc<Parts>) -> Result<(
 /// The state of a track's probe. Used by its streaming thread.
 struct Stamper {
     kind: TrackKind,
+    late: gst::ClockTime,
     parts: Weak<Parts>,
     span: Option<u32>,
     /// Running time is media time in every segment, but each span has another one: it makes a
@@ -159,7 +251,8 @@ impl Stamper {
     }
 
     fn unit(&mut self, unit: &mut gst::Buffer, parts: &Parts) -> (gst::PadProbeReturn, bool) {
-        let pts_90k = unit.pts().map(pts_to_90k);
+        let pts = unit.pts().map(|pts| pts.saturating_sub(self.late));
+        let pts_90k = pts.map(pts_to_90k);
         let Some(stamp) = parts.shared.stamp(self.kind, pts_90k) else {
             return (gst::PadProbeReturn::Drop, false);
         };

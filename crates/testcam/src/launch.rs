@@ -98,6 +98,8 @@ fn audio_encoder(codec: AudioCodec) -> &'static str {
         AudioCodec::Aac => "voaacenc bitrate=64000 ! audio/mpeg,stream-format=raw",
         AudioCodec::Alaw => "alawenc",
         AudioCodec::Mulaw => "mulawenc",
+        AudioCodec::G726 => "avenc_g726 bitrate=32000",
+        AudioCodec::L16 => "audioconvert ! audio/x-raw,format=S16BE",
         AudioCodec::Opus => "opusenc",
     }
 }
@@ -108,6 +110,8 @@ fn audio_payloader(codec: AudioCodec) -> &'static str {
         // Static payload types (RFC 3551 §6), as cameras have them.
         AudioCodec::Alaw => "rtppcmapay name=pay1 pt=8",
         AudioCodec::Mulaw => "rtppcmupay name=pay1 pt=0",
+        AudioCodec::G726 => "rtpg726pay name=pay1 pt=97",
+        AudioCodec::L16 => "rtpL16pay name=pay1 pt=97",
         AudioCodec::Opus => "rtpopuspay name=pay1 pt=97",
     }
 }
@@ -133,13 +137,13 @@ pub(crate) fn check_plugins(launch: &str) -> Result<()> {
 /// The Debian package of an element; `None` if the word is no element of ours.
 fn package_of(element: &str) -> Option<&'static str> {
     Some(match element {
-        "appsrc" | "appsink" | "opusenc" => "gstreamer1.0-plugins-base",
+        "appsrc" | "appsink" | "audioconvert" | "opusenc" => "gstreamer1.0-plugins-base",
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "x265enc" | "h264parse" | "h265parse" | "voaacenc" => "gstreamer1.0-plugins-bad",
+        "avenc_g726" => "gstreamer1.0-libav",
         "alawenc" | "mulawenc" | "rtph264pay" | "rtph265pay" | "rtpmp4gpay" | "rtppcmapay"
-        | "rtppcmupay" | "rtpopuspay" | "rtpbin" | "udpsink" | "qtdemux" | "aacparse" => {
-            "gstreamer1.0-plugins-good"
-        }
+        | "rtppcmupay" | "rtpg726pay" | "rtpL16pay" | "rtpopuspay" | "rtpbin" | "udpsink"
+        | "qtdemux" | "aacparse" => "gstreamer1.0-plugins-good",
         _ => return None,
     })
 }
@@ -157,6 +161,8 @@ mod tests {
                 Some(AudioCodec::Aac),
                 Some(AudioCodec::Alaw),
                 Some(AudioCodec::Mulaw),
+                Some(AudioCodec::G726),
+                Some(AudioCodec::L16),
                 Some(AudioCodec::Opus),
             ] {
                 let settings = PictureSettings {

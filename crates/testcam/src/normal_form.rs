@@ -9,7 +9,7 @@
 //!   - H.264 (ITU-T H.264 table 7-1): types 6 to 13 and 15 are left out.
 //!   - H.265 (ITU-T H.265 table 7-1): types 32 to 40 are left out.
 //! - **AAC:** the raw data block: an ADTS header is taken off (ISO/IEC 13818-7 §6.2).
-//! - **G.711, Opus:** the bytes of one RTP packet.
+//! - **G.711, G.726, L16, Opus:** the bytes of one RTP packet.
 //!
 //! A foreign reader gets there from ffmpeg's output: `-c copy -f h264` gives [`Format::AnnexB`]
 //! (split into access units), packets of an MP4 are [`Format::LengthPrefixed`].
@@ -31,7 +31,7 @@ pub enum Format {
     LengthPrefixed(VideoCodec),
     /// One AAC frame behind an ADTS header, as in MPEG-TS and `.aac` files.
     Adts,
-    /// Bytes that already are the access unit: AAC from MP4 or RTP, G.711, Opus.
+    /// Bytes that already are the access unit: AAC from MP4 or RTP, G.711, Opus, …
     Raw,
 }
 

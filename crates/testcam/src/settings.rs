@@ -182,6 +182,10 @@ pub enum AudioCodec {
     Alaw,
     /// G.711 µ-law, 8 kHz, mono.
     Mulaw,
+    /// G.726, 32 kbit/s, 8 kHz, mono.
+    G726,
+    /// Linear, 16 bits, 16 kHz, mono.
+    L16,
     /// Opus, 48 kHz, mono.
     Opus,
 }

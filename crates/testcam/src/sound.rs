@@ -97,7 +97,8 @@ pub(crate) fn shape(codec: AudioCodec) -> (u32, u32) {
     match codec {
         AudioCodec::Aac => (48_000, 1024),
         AudioCodec::Opus => (48_000, 960),
-        AudioCodec::Alaw | AudioCodec::Mulaw => (8_000, 160),
+        AudioCodec::L16 => (16_000, 320),
+        AudioCodec::Alaw | AudioCodec::Mulaw | AudioCodec::G726 => (8_000, 160),
     }
 }
 

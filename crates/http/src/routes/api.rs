@@ -70,6 +70,8 @@ struct VideoView {
 struct AudioView {
     #[serde(flatten)]
     format: AudioFormat,
+    /// What the camera sends, where it is made AAC here.
+    converted_from: Option<&'static str>,
     bitrate_bps: u64,
 }
 
@@ -161,6 +163,7 @@ fn view(entry: &CameraEntry) -> CameraView {
         }),
         audio: status.audio.map(|audio| AudioView {
             format: audio.format,
+            converted_from: audio.converted_from,
             bitrate_bps: whole(audio.bitrate_bps),
         }),
         ignored_tracks: status

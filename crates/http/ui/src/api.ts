@@ -18,7 +18,7 @@ export interface Camera {
     readonly bitrate_bps: number | null;
     readonly gop_s: number | null;
   };
-  readonly audio: null | { readonly codec: string; readonly sample_rate_hz: number; readonly channels: number };
+  readonly audio: null | { readonly codec: string; readonly sample_rate_hz: number; readonly channels: number; readonly converted_from: string | null };
   readonly last_frame_age_s: number | null;
   readonly dropped_frames: number;
   readonly recorded_today_s: number;

@@ -59,7 +59,8 @@ export function audioLine(camera: Camera): string {
   const audio = camera.audio;
   if (!audio) return 'No sound';
   const channels = audio.channels === 1 ? 'mono' : audio.channels === 2 ? 'stereo' : `${audio.channels} channels`;
-  return `${codecName(audio.codec)}, ${Number((audio.sample_rate_hz / 1000).toFixed(1))} kHz, ${channels}`;
+  const from = audio.converted_from ? ` from ${audio.converted_from}` : '';
+  return `${codecName(audio.codec)}${from}, ${Number((audio.sample_rate_hz / 1000).toFixed(1))} kHz, ${channels}`;
 }
 
 /** Why this browser cannot show a codec, and what helps. */

@@ -10,7 +10,7 @@ import { audioLine, bitRate, byteSize, cannotPlay, codecName, stateWords, videoL
 const camera: Camera = {
   id: 'door', state: 'live', since: '2026-11-22T17:00:00Z', last_error: null, reconnects: 0,
   video: { codec: 'avc1.640028', width: 1920, height: 1080, fps: 29.97, bitrate_bps: 4_000_000, gop_s: 2 },
-  audio: { codec: 'mp4a.40.2', sample_rate_hz: 48_000, channels: 2 },
+  audio: { codec: 'mp4a.40.2', sample_rate_hz: 48_000, channels: 2, converted_from: null },
   last_frame_age_s: 0.04, dropped_frames: 0, recorded_today_s: 10, bytes_today: 10, timezone: 'Europe/Berlin',
 };
 
@@ -19,6 +19,8 @@ test('a camera is described in one line, with what is known', () => {
   assert.equal(videoLine({ ...camera, video: null }), '');
   assert.equal(videoLine({ ...camera, video: { ...camera.video!, fps: null, bitrate_bps: null } }), '1920 × 1080 · H.264');
   assert.equal(audioLine(camera), 'AAC, 48 kHz, stereo');
+  const speech = { codec: 'mp4a.40.2', sample_rate_hz: 16_000, channels: 1, converted_from: 'G.711 A-law' };
+  assert.equal(audioLine({ ...camera, audio: speech }), 'AAC from G.711 A-law, 16 kHz, mono');
   assert.equal(audioLine({ ...camera, audio: null }), 'No sound');
 });
 

@@ -89,6 +89,8 @@ enum AudioArgument {
     Aac,
     Alaw,
     Mulaw,
+    G726,
+    L16,
     Opus,
 }
 
@@ -155,6 +157,8 @@ impl From<Arguments> for Settings {
                 AudioArgument::Aac => Some(AudioCodec::Aac),
                 AudioArgument::Alaw => Some(AudioCodec::Alaw),
                 AudioArgument::Mulaw => Some(AudioCodec::Mulaw),
+                AudioArgument::G726 => Some(AudioCodec::G726),
+                AudioArgument::L16 => Some(AudioCodec::L16),
                 AudioArgument::Opus => Some(AudioCodec::Opus),
             },
         };

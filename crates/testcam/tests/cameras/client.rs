@@ -148,6 +148,8 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Arc<Shared>) {
         "PCMA" => ("rtppcmadepay", Track::Audio, Format::Raw),
         "PCMU" => ("rtppcmudepay", Track::Audio, Format::Raw),
         "OPUS" => ("rtpopusdepay", Track::Audio, Format::Raw),
+        "G726-32" => ("rtpg726depay", Track::Audio, Format::Raw),
+        "L16" => ("rtpL16depay", Track::Audio, Format::Raw),
         other => panic!("a stream of {other}"),
     };
     let chain = format!("{chain} ! appsink name=sink sync=false async=false");

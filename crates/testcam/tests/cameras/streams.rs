@@ -2,7 +2,7 @@
 
 use crate::client::{Client, assert_same, small, small_with};
 use dayreel_testcam::{
-    AudioCodec::{self, Aac, Alaw, Mulaw, Opus},
+    AudioCodec::{self, Aac, Alaw, G726, L16, Mulaw, Opus},
     Camera, ParameterSets, Settings, Track, Transports,
     VideoCodec::{self, H264, H265},
 };
@@ -31,7 +31,10 @@ fn check(settings: Settings, protocol: &str, audio: Option<AudioCodec>) {
         let samples = match codec {
             Aac => 1024,
             Opus => 960,
+            L16 => 320,
             Alaw | Mulaw => 160,
+            // The encoder collects so much.
+            G726 => 2048,
         };
         for pair in sent.windows(2) {
             let ticks = pair[1].rtp_timestamp.wrapping_sub(pair[0].rtp_timestamp);
@@ -69,6 +72,16 @@ fn h264_with_mu_law() {
 #[test]
 fn h264_with_opus() {
     check_codecs(H264, Some(Opus));
+}
+
+#[test]
+fn h264_with_g726() {
+    check_codecs(H264, Some(G726));
+}
+
+#[test]
+fn h264_with_linear_sound() {
+    check_codecs(H264, Some(L16));
 }
 
 #[test]
