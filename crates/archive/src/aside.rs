@@ -58,27 +58,30 @@ pub(crate) fn set_aside(folder: &Path, kind: TrackKind, from: MediaTime) -> Resu
     Ok(ahead.len())
 }
 
-/// Where the bytes of entries that were set aside end, by file: recovery must not list them again.
-pub(crate) fn ends(
-    folder: &Path,
-    kind: TrackKind,
-    names: &[String],
-) -> Result<HashMap<String, u64>> {
-    let mut ends: HashMap<String, u64> = HashMap::new();
+/// What was set aside, of the files called `names`: recovery must not list it again.
+pub(crate) fn entries(folder: &Path, kind: TrackKind, names: &[String]) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
     for name in names.iter().filter(|name| is_aside(kind, name)) {
         let path = folder.join(name);
-        let index = index::parse(&fs::read(&path).context("read", &path)?);
-        for FileRange {
-            file,
-            offset,
-            len_bytes,
-        } in index.entries.into_iter().map(|entry| entry.bytes)
-        {
-            let end = ends.entry(file).or_default();
-            *end = offset.saturating_add(len_bytes.into()).max(*end);
-        }
+        let mut index = index::parse(&fs::read(&path).context("read", &path)?);
+        entries.append(&mut index.entries);
     }
-    Ok(ends)
+    Ok(entries)
+}
+
+/// Where the bytes of `entries` end, by file.
+pub(crate) fn ends(entries: &[Entry]) -> HashMap<String, u64> {
+    let mut ends: HashMap<String, u64> = HashMap::new();
+    for FileRange {
+        file,
+        offset,
+        len_bytes,
+    } in entries.iter().map(|entry| &entry.bytes)
+    {
+        let end = ends.entry(file.clone()).or_default();
+        *end = offset.saturating_add((*len_bytes).into()).max(*end);
+    }
+    ends
 }
 
 /// Takes the segments in files that are gone out of what was set aside in `folder`.

@@ -9,6 +9,8 @@ use std::{
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -25,6 +27,11 @@ pub(crate) const MARKER: &str = ".dayreel";
 /// What the marker says; its identity follows.
 const MARKER_TEXT: &str = "Recordings of Dayreel. Nothing is recorded into a folder that loses \
                            this file, so that a missing disk is not taken for an empty one.\n";
+
+/// A process that is ending, or a child of one that has not become its own program yet, has the lock
+/// for a moment more.
+const ENDING: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A data directory that this process owns.
 #[derive(Debug)]
@@ -106,9 +113,13 @@ impl Marker {
             }
             file => file.context("write to", &path)?,
         };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(Error::InUse(root.to_owned())),
-            locked => locked.context("lock", &path)?,
+        let deadline = Instant::now() + ENDING;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(LOOK_AGAIN),
+                Err(Errno::WOULDBLOCK) => return Err(Error::InUse(root.to_owned())),
+                locked => break locked.context("lock", &path)?,
+            }
         }
         let found = fstat(&file).context("read", &path)?;
         let mut text = String::new();
@@ -137,4 +148,13 @@ fn create_marker(root: &Path) -> Result<()> {
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
     file.write_all(format!("{MARKER_TEXT}{id}").as_bytes())
         .context("write", &path)
+}
+
+/// Whether a process has the data directory `root`.
+pub(crate) fn is_in_use(root: &Path) -> bool {
+    let Ok(marker) = File::open(root.join(MARKER)) else {
+        return false;
+    };
+    // Given back when `marker` is closed.
+    flock(&marker, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
 }

@@ -177,7 +177,10 @@ impl DayFolder {
                     text => text.context("read", &path)?,
                 };
                 let first = self.timeline().track(kind).first();
-                let shorter = index::without(&text, first, |name| is_gone(kind, name));
+                let shorter = index::without(&text, first, |name| {
+                    // Also what a full disk has not let be taken out before.
+                    is_gone(kind, name) || !self.path().join(name).exists()
+                });
                 index.replace(&shorter)?;
             }
             Ok(())
@@ -194,7 +197,11 @@ impl DayFolder {
         match shorten() {
             Err(error) if error.kind() == Kind::Full => {
                 delete()?;
-                shorten()
+                match shorten() {
+                    // There may be room after the next hour; until then recovery reads it rightly.
+                    Err(error) if error.kind() == Kind::Full => Ok(()),
+                    shortened => shortened,
+                }
             }
             shortened => shortened.and_then(|()| delete()),
         }

@@ -34,6 +34,8 @@ mod retention;
 mod space;
 mod store;
 mod track_writer;
+mod verify;
+mod walker;
 
 pub use camera::{CameraArchive, DaySummary, MediaSlice};
 pub use clip::{AudioClip, Clip, Colour, Sample, Tags, VideoClip, VideoCodec};
@@ -50,3 +52,4 @@ pub use recorder::{Recorder, SET_BACK_90K};
 pub use retention::{Limits, Retention, Storage};
 pub use space::{Disk, Space, SystemDisk};
 pub use store::Store;
+pub use verify::{Damage, Problem, Verified, verify};

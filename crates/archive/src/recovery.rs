@@ -24,22 +24,18 @@ use std::{
 use bytes::Bytes;
 use dayreel_core::{Day, TrackKind};
 use dayreel_manifest::{Init, InitHash, Segment, Slice, rounded_seconds};
-use mp4_atom::{Atom as _, FourCC, Ftyp, Moof, Moov};
 use tracing::{info, warn};
 
 use crate::{
     Result, aside,
-    cmaf::{MDAT, STYP, next_box, read_chunk},
     day_folder::State,
     error::IoContext as _,
     index::{self, Entry, FileRange, Index},
     index_file::IndexFix,
     init::read_init,
     track_writer::{HourName, index_name},
+    walker::{Found, MAX_HEADER_BOX_BYTES, init_at_start, walk},
 };
-
-/// No `ftyp`, `moov` or `moof` of ours is larger; what claims to be is torn or foreign.
-const MAX_HEADER_BOX_BYTES: u64 = 1 << 20;
 
 /// No torn chunk is larger; a longer rest is damaged in its middle, and left for a person.
 const MAX_TORN_BYTES: u64 = 32 << 20;
@@ -74,28 +70,22 @@ pub(crate) fn load(folder: &Path, day: Day, mend: Mend) -> Result<Recovered> {
     Ok(merge(state, folder, tracks))
 }
 
-struct LoadedTrack {
-    kind: TrackKind,
-    index: Index,
+pub(crate) struct LoadedTrack {
+    pub(crate) kind: TrackKind,
+    pub(crate) index: Index,
     /// Whether bytes follow the last whole group of the index.
-    is_torn: bool,
-    /// Whether the files of its first entries are gone.
-    has_lost_beginning: bool,
-    hours: Vec<HourName>,
-    /// Where the bytes of what was set aside end, by file.
-    aside: HashMap<String, u64>,
-    found: Vec<Found>,
-}
-
-/// A segment found by walking boxes, and the init segment its file begins with.
-struct Found {
-    init: Bytes,
-    entry: Entry,
+    pub(crate) is_torn: bool,
+    /// Whether the index on disk is to be replaced: the files of its first entries are gone.
+    pub(crate) must_replace: bool,
+    pub(crate) hours: Vec<HourName>,
+    /// What was set aside: its bytes are not to be listed again.
+    pub(crate) aside: Vec<Entry>,
+    pub(crate) found: Vec<Found>,
 }
 
 impl LoadedTrack {
     /// Step 1.
-    fn read(folder: &Path, kind: TrackKind) -> Result<Self> {
+    pub(crate) fn read(folder: &Path, kind: TrackKind) -> Result<Self> {
         let path = folder.join(index_name(kind));
         let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -113,16 +103,16 @@ impl LoadedTrack {
         Ok(Self {
             kind,
             is_torn: (text.len() as u64) > index.sound_bytes,
-            has_lost_beginning: false,
+            must_replace: false,
             index,
             hours,
-            aside: aside::ends(folder, kind, &names)?,
+            aside: aside::entries(folder, kind, &names)?,
             found: Vec::new(),
         })
     }
 
     /// Step 2. Numbering goes on as if what is left out at the beginning had been there.
-    fn leave_out_lost(&mut self, folder: &Path) {
+    pub(crate) fn leave_out_lost(&mut self, folder: &Path) {
         let mut sound = SoundFiles::default();
         let mut kept: Vec<Entry> = Vec::new();
         let mut map = None;
@@ -137,8 +127,7 @@ impl LoadedTrack {
                 is_lost_at.get_or_insert(entry.bytes.offset);
                 lost += 1;
                 lost_spans += u64::from(entry.discontinuity && !begins);
-                self.has_lost_beginning |=
-                    kept.is_empty() && !folder.join(&entry.bytes.file).exists();
+                self.must_replace |= kept.is_empty() && !folder.join(&entry.bytes.file).exists();
                 continue;
             }
             if kept.is_empty() && lost > 0 {
@@ -166,13 +155,21 @@ impl LoadedTrack {
 
     /// Steps 3 and 4.
     fn find_unlisted(&mut self, folder: &Path, mend: Mend) {
+        let mut ends: HashMap<&str, u64> = HashMap::new();
+        for FileRange {
+            file,
+            offset,
+            len_bytes,
+        } in self.known_ranges()
+        {
+            let end = ends.entry(file).or_default();
+            *end = offset.saturating_add((*len_bytes).into()).max(*end);
+        }
+        let mut found = Vec::new();
         for (place, hour) in self.hours.iter().enumerate() {
             let name = hour.to_string();
             let is_last = place + 1 == self.hours.len();
-            let mut newest_first = self.index.entries.iter().rev();
-            let last = newest_first.find(|entry| entry.bytes.file == name);
-            let indexed = last.map(|last| last.bytes.offset + u64::from(last.bytes.len_bytes));
-            let indexed = indexed.max(self.aside.get(&name).copied());
+            let indexed = ends.get(name.as_str()).copied();
             let file = match File::open(folder.join(&name)) {
                 Err(error) => {
                     warn!(folder = %folder.display(), name, %error, "an hour file does not open");
@@ -192,19 +189,30 @@ impl LoadedTrack {
                 info!(folder = %folder.display(), name, segments = walked.found.len(),
                     "indexed what a crash left");
             }
-            self.found.append(&mut walked.found);
+            found.append(&mut walked.found);
             if is_last && walked.torn_bytes > 0 && mend == Mend::Yes {
                 cut(&folder.join(&name), walked.whole_bytes, walked.torn_bytes);
             }
         }
+        self.add_found(found);
+    }
+
+    /// The bytes that are listed or set aside.
+    pub(crate) fn known_ranges(&self) -> impl Iterator<Item = &FileRange> {
+        let entries = self.index.entries.iter().chain(&self.aside);
+        entries.map(|entry| &entry.bytes)
+    }
+
+    /// Takes segments that were found, as far as nothing is listed in their place: what is found
+    /// there is a copy of it.
+    pub(crate) fn add_found(&mut self, mut found: Vec<Found>) {
         let listed = &self.index.entries;
-        // An entry's place is its own: what was found there is a copy of it.
-        self.found.retain(|Found { entry, .. }| {
+        found.retain(|Found { entry, .. }| {
             let next = listed.partition_point(|other| other.end() <= entry.start);
-            listed
-                .get(next)
-                .is_none_or(|other| entry.end() <= other.start)
+            let next = listed.get(next);
+            next.is_none_or(|other| entry.end() <= other.start)
         });
+        self.found.append(&mut found);
     }
 }
 
@@ -227,7 +235,7 @@ fn cut(path: &Path, whole_bytes: u64, torn_bytes: u64) {
 
 /// Puts together what is listed and what was found, both tracks in the order of their ends, as they
 /// were recorded: complete, video first.
-fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -> Recovered {
+pub(crate) fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -> Recovered {
     let mut items: Vec<(TrackKind, Option<Bytes>, Entry)> = Vec::new();
     let mut fixes = [IndexFix::Nothing, IndexFix::Nothing];
     let mut is_new = [false; 2];
@@ -235,12 +243,12 @@ fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -> Recovered
     for track in tracks {
         let kind = track.kind;
         let last_listed = track.index.entries.last().map(|entry| entry.end());
-        is_new[kind as usize] = track.has_lost_beginning
+        is_new[kind as usize] = track.must_replace
             || track.found.iter().any(|found| {
                 let end = last_listed.unwrap_or_default();
                 found.entry.start < end
             });
-        state.aside[kind as usize] = track.aside;
+        state.aside[kind as usize] = aside::ends(&track.aside);
         state.closed[kind as usize] = track.index.closed && track.found.is_empty();
         ends_with[kind as usize] = track.index.ends_with.filter(|_| track.found.is_empty());
         if track.is_torn || !track.found.is_empty() {
@@ -356,12 +364,12 @@ fn read_range(path: &Path, range: &FileRange) -> Option<Bytes> {
 
 /// Lengths of the files an index names, each asked once.
 #[derive(Default)]
-struct SoundFiles {
+pub(crate) struct SoundFiles {
     newest: Option<(String, u64)>,
 }
 
 impl SoundFiles {
-    fn holds(&mut self, folder: &Path, range: &FileRange) -> bool {
+    pub(crate) fn holds(&mut self, folder: &Path, range: &FileRange) -> bool {
         let known = self.newest.as_ref().filter(|(name, _)| *name == range.file);
         let len_bytes = known.map(|(_, len_bytes)| *len_bytes).unwrap_or_else(|| {
             let len_bytes = fs::metadata(folder.join(&range.file)).map_or(0, |file| file.len());
@@ -372,158 +380,5 @@ impl SoundFiles {
             .offset
             .checked_add(range.len_bytes.into())
             .is_some_and(|end| end <= len_bytes)
-    }
-}
-
-/// What the boxes of an hour file say past its last indexed byte.
-struct Walked {
-    found: Vec<Found>,
-    /// Up to the end of the last whole chunk (or of the init segment).
-    whole_bytes: u64,
-    /// What follows.
-    torn_bytes: u64,
-}
-
-/// Walks the boxes of the hour file called `name` from `indexed` on, from its beginning if `None`.
-/// `None` if it has no init segment at its beginning: it is left as it is.
-///
-/// # Errors
-/// Its length cannot be read.
-fn walk(
-    file: &File,
-    kind: TrackKind,
-    name: &str,
-    indexed: Option<u64>,
-) -> io::Result<Option<Walked>> {
-    let len_bytes = file.metadata()?.len();
-    if indexed == Some(len_bytes) {
-        // As nearly every file is: nothing has to be read of it.
-        return Ok(Some(Walked {
-            found: Vec::new(),
-            whole_bytes: len_bytes,
-            torn_bytes: 0,
-        }));
-    }
-    let Some(init) = init_at_start(file, len_bytes) else {
-        warn!(name, "no init segment at the beginning: left as it is");
-        return Ok(None);
-    };
-    let mut walker = Walker {
-        file,
-        len_bytes,
-        offset: indexed.unwrap_or(init.len() as u64),
-    };
-    let mut found: Vec<Found> = Vec::new();
-    while let Some(chunk) = walker.chunk(kind) {
-        let Ok(duration_90k) = u32::try_from(chunk.info.duration_90k) else {
-            break;
-        };
-        match found.last_mut().filter(|_| !chunk.begins_segment) {
-            Some(Found { entry, .. }) => {
-                entry.duration_90k = entry.duration_90k.saturating_add(duration_90k);
-                entry.access_units = entry.access_units.saturating_add(chunk.info.access_units);
-                entry.bytes.len_bytes = entry.bytes.len_bytes.saturating_add(chunk.len_bytes);
-            }
-            None => found.push(Found {
-                init: init.clone(),
-                entry: Entry {
-                    start: chunk.info.start,
-                    duration_90k,
-                    access_units: chunk.info.access_units,
-                    after: None,
-                    discontinuity: false,
-                    map: None,
-                    bytes: FileRange {
-                        file: name.to_owned(),
-                        offset: chunk.offset,
-                        len_bytes: chunk.len_bytes,
-                    },
-                },
-            }),
-        }
-    }
-    found.retain(|found| found.entry.duration_90k > 0);
-    Ok(Some(Walked {
-        found,
-        whole_bytes: walker.offset,
-        torn_bytes: len_bytes.saturating_sub(walker.offset),
-    }))
-}
-
-/// The init segment (`ftyp` + `moov`) that an hour file begins with; `None` if it does not.
-pub(crate) fn init_at_start(file: &File, len_bytes: u64) -> Option<Bytes> {
-    let walker = Walker {
-        file,
-        len_bytes,
-        offset: 0,
-    };
-    let (ftyp, ftyp_bytes) = walker.peek(0)?;
-    let (moov, moov_bytes) = walker.peek(ftyp_bytes)?;
-    let whole_bytes = ftyp_bytes + moov_bytes;
-    if ftyp != Ftyp::KIND || moov != Moov::KIND || whole_bytes > MAX_HEADER_BOX_BYTES {
-        return None;
-    }
-    walker.read(0, whole_bytes).map(Bytes::from)
-}
-
-struct Walker<'a> {
-    file: &'a File,
-    len_bytes: u64,
-    /// The end of the last whole init segment or chunk.
-    offset: u64,
-}
-
-struct WalkedChunk {
-    info: crate::ChunkInfo,
-    begins_segment: bool,
-    offset: u64,
-    len_bytes: u32,
-}
-
-impl Walker<'_> {
-    /// The box at `offset`, if all of it is in the file: its kind and length in bytes.
-    fn peek(&self, offset: u64) -> Option<(FourCC, u64)> {
-        let mut head = [0; 16];
-        let have = usize::try_from(self.len_bytes.checked_sub(offset)?.min(16)).ok()?;
-        self.file.read_exact_at(&mut head[..have], offset).ok()?;
-        let (kind, len_bytes) = next_box(&head[..have])?;
-        (len_bytes <= self.len_bytes - offset).then_some((kind, len_bytes))
-    }
-
-    fn read(&self, offset: u64, len_bytes: u64) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(len_bytes.min(MAX_HEADER_BOX_BYTES)).ok()?];
-        self.file.read_exact_at(&mut bytes, offset).ok()?;
-        Some(bytes)
-    }
-
-    /// The next whole `[styp] moof mdat`.
-    fn chunk(&mut self, track: TrackKind) -> Option<WalkedChunk> {
-        let begin = self.offset;
-        let (mut kind, mut len_bytes) = self.peek(begin)?;
-        let has_styp = kind == STYP;
-        let mut at = begin;
-        if has_styp {
-            at += len_bytes;
-            (kind, len_bytes) = self.peek(at)?;
-        }
-        if kind != Moof::KIND || len_bytes > MAX_HEADER_BOX_BYTES {
-            return None;
-        }
-        let info = read_chunk(track, &self.read(at, len_bytes)?).ok()?;
-        // The last chunk of a session has a `styp` (`lmsg`) without beginning a segment.
-        let begins_segment = has_styp && info.starts_with_keyframe;
-        at += len_bytes;
-        let (kind, len_bytes) = self.peek(at)?;
-        if kind != MDAT {
-            return None;
-        }
-        self.offset = at + len_bytes;
-        let len_bytes = u32::try_from(self.offset - begin).ok()?;
-        Some(WalkedChunk {
-            info,
-            begins_segment,
-            offset: begin,
-            len_bytes,
-        })
     }
 }

@@ -39,7 +39,7 @@ impl Store {
     /// The recordings of one camera, whose days end at midnight in `zone`.
     ///
     /// # Errors
-    /// [`Error::Io`] if today's folder is there but cannot be read or mended.
+    /// [`crate::Error::Io`] if today's folder is there but cannot be read or mended.
     pub fn camera(
         &self,
         id: CameraId,

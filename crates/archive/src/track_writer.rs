@@ -376,7 +376,7 @@ impl TrackWriter {
             .open(&path)
             .context("open", &path)?;
         let len_bytes = file.metadata().context("read", &path)?.len();
-        let Some(init) = crate::recovery::init_at_start(&file, len_bytes) else {
+        let Some(init) = crate::walker::init_at_start(&file, len_bytes) else {
             return Ok(None);
         };
         let number = self

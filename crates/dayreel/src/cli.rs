@@ -7,14 +7,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::OsStringValueParser};
 use dayreel_config::{ConfigError, Loaded, SystemEnv};
 use tracing_subscriber::EnvFilter;
 
-use crate::demo::DemoArgs;
+use crate::{demo::DemoArgs, verify::VerifyArgs};
 
 /// Exit code of a bad configuration; clap's for a bad command line is the same.
 pub(crate) const BAD_CONFIG: u8 = 2;
 
 const ENVIRONMENT: &str = "\
 DAYREEL_LISTEN, DAYREEL_DATA_DIR, DAYREEL_TIMEZONE and DAYREEL_AUTH override the keys of [server].
-Exit codes: 0 done, 1 failed, 2 bad command line or configuration.";
+Exit codes: 0 done, 1 failed, 2 bad command line or configuration, 3 recordings are not sound.";
 
 /// An IP camera server: live HLS and MPEG-DASH, a day at a time.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Check the configuration and print what is in effect, every credential as ***
     Check(ConfigArgs),
+    /// Check every recording against its index, and mend what is wrong
+    Verify(VerifyArgs),
 }
 
 /// Which configuration.

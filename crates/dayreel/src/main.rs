@@ -6,6 +6,7 @@ mod demo;
 mod logging;
 mod run;
 mod server;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
-/// Exit codes: 0 done, 1 failed, 2 bad command line or configuration.
+/// Exit codes: 0 done, 1 failed, 2 bad command line or configuration, 3 recordings are not sound.
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::init(cli.log);
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Run(config) => run::run(&config),
         Command::Demo(args) => demo::demo(&args),
         Command::Check(config) => check::check(&config),
+        Command::Verify(args) => verify::verify(&args),
     };
     done.unwrap_or_else(|error| {
         tracing::error!("{error:#}");

@@ -3,10 +3,13 @@
 
 mod clocks;
 mod common;
+mod faults;
 mod gaps;
 mod hands;
+mod kill;
 mod missing;
 mod moments;
 mod recorder;
 mod recovery;
 mod retention;
+mod verify;
