@@ -4,6 +4,7 @@
 //! Nothing but [`make_day`] uses the server's own parsers or writers: it is a second opinion.
 
 pub mod client;
+pub mod clip;
 pub mod foreign;
 pub mod make_day;
 pub mod numbers;

@@ -353,11 +353,12 @@ fn number(text: &str, range: &RangeInclusive<u32>) -> Option<u32> {
 /// `None`: there is nothing in it.
 fn parse_label(text: String) -> Result<Option<String>, ApiError> {
     let label = text.trim();
-    if label.chars().count() > MOST_LABEL || label.chars().any(char::is_control) {
-        let message = format!(
-            "label is at most {MOST_LABEL} letters, without line breaks or control characters"
-        );
-        return Err(ApiError::invalid(message));
+    // What is no UTF-8 comes as a replacement character.
+    let is_bad = |letter: char| letter.is_control() || letter == char::REPLACEMENT_CHARACTER;
+    if label.chars().count() > MOST_LABEL || label.chars().any(is_bad) {
+        return Err(ApiError::invalid(format!(
+            "label is at most {MOST_LABEL} letters of UTF-8, without line breaks or control characters"
+        )));
     }
     Ok((!label.is_empty()).then(|| label.to_owned()))
 }
@@ -452,7 +453,13 @@ mod tests {
         );
         assert_eq!(label("  ").unwrap(), None);
         assert!(label(&"\u{e4}".repeat(MOST_LABEL)).unwrap().is_some());
-        for bad in [&"a".repeat(MOST_LABEL + 1), "a\nb", "a\0", "a\u{7f}b"] {
+        for bad in [
+            &"a".repeat(MOST_LABEL + 1),
+            "a\nb",
+            "a\0",
+            "a\u{7f}b",
+            "a\u{fffd}",
+        ] {
             assert!(label(bad).is_err(), "{bad:?}");
         }
     }
