@@ -46,6 +46,7 @@ pub fn effective_toml(settings: &Settings) -> String {
             format!("audio = {}", camera.audio),
             format!("segment_s = {}", camera.segment.as_secs()),
             format!("frame_max_age_s = {}", camera.frame_max_age.as_secs()),
+            format!("gif_max_bytes = {}", camera.gif_max_bytes),
         ]);
     }
     lines.push(String::new());

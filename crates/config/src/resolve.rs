@@ -15,9 +15,10 @@ use crate::{
     problem::{Given, Problem, Refusal},
     secret_url::SecretUrl,
     settings::{
-        Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_LISTEN,
-        DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, MAX_BYTES_RANGE, MAX_DATED_DAYS_TO_KEEP,
-        MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S, MAX_SEGMENT_S, Server, Settings, Transport,
+        Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_GIF_MAX_BYTES,
+        DEFAULT_LISTEN, DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, GIF_MAX_BYTES_RANGE,
+        MAX_BYTES_RANGE, MAX_DATED_DAYS_TO_KEEP, MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S,
+        MAX_SEGMENT_S, Server, Settings, Transport,
     },
     template, timezone,
     warning::Warning,
@@ -54,6 +55,7 @@ pub(crate) const CAMERA_KEYS: &[Key] = &[
     Key::new("audio"),
     Key::new("segment_s"),
     Key::new("frame_max_age_s"),
+    Key::new("gif_max_bytes"),
 ];
 
 /// Settings and warnings of `text`, or everything that is wrong with it.
@@ -197,6 +199,7 @@ impl Resolver<'_, '_> {
         let segment = table.integer("segment_s", segment, "seconds", self.report);
         let age = (0, MAX_FRAME_MAX_AGE_S);
         let age = table.integer("frame_max_age_s", age, "seconds", self.report);
+        let gif = table.integer("gif_max_bytes", GIF_MAX_BYTES_RANGE, "bytes", self.report);
         let timezone = self.text(&table, "timezone", timezone::parse);
         let transport = self.text(&table, "transport", parse_transport);
         let audio = table.boolean("audio", self.report);
@@ -212,6 +215,7 @@ impl Resolver<'_, '_> {
             audio: audio.unwrap_or(true),
             segment: Duration::from_secs(segment.unwrap_or(DEFAULT_SEGMENT_S).into()),
             frame_max_age: Duration::from_secs(age.unwrap_or(DEFAULT_FRAME_MAX_AGE_S).into()),
+            gif_max_bytes: gif.unwrap_or(DEFAULT_GIF_MAX_BYTES),
         })
     }
 

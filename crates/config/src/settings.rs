@@ -16,6 +16,10 @@ pub const DEFAULT_DATA_DIR: &str = "./data";
 pub const MAX_DAYS_TO_KEEP: u8 = 6;
 /// Most days that moments or timelapses can be told to be kept: ten years.
 pub const MAX_DATED_DAYS_TO_KEEP: u16 = 3660;
+/// Range of `gif_max_bytes`: any GIF of a moment can be made small enough for the least.
+pub const GIF_MAX_BYTES_RANGE: (u64, u64) = (256 << 10, 64 << 20);
+/// `gif_max_bytes` where nothing else is said.
+pub const DEFAULT_GIF_MAX_BYTES: u64 = 4 << 20;
 /// Range of `max_bytes`.
 pub const MAX_BYTES_RANGE: (u64, u64) = (1_000_000, 1 << 60);
 /// `server.min_free_bytes` where nothing else is said.
@@ -92,6 +96,8 @@ pub struct Camera {
     /// How long after the camera went away its last picture is still shown, marked as stale. Whole
     /// seconds, up to [`MAX_FRAME_MAX_AGE_S`].
     pub frame_max_age: Duration,
+    /// Most bytes of the GIF of a moment.
+    pub gif_max_bytes: u64,
 }
 
 /// How RTP travels from the camera.

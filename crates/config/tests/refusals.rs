@@ -55,9 +55,9 @@ fn unknown_keys() {
         &text,
         &[
             "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera",
-            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
-            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
-            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s",
+            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes",
+            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes",
+            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes",
         ],
     );
     refused(
@@ -184,6 +184,10 @@ fn ranges_and_words() {
             "f.toml:4:13: camera.a.max_bytes: is 999999; allowed is 1000000 to 1152921504606846976 (bytes)",
             "f.toml:5:24: camera.a.moments_days_to_keep: is 3661; allowed is 0 to 3660 (full days before today)",
         ],
+    );
+    refused(
+        &format!("{CAMERA}gif_max_bytes = 262_143\n"),
+        &["f.toml:4:17: camera.a.gif_max_bytes: is 262143; allowed is 262144 to 67108864 (bytes)"],
     );
     refused(
         &format!("{CAMERA}days_to_keep = -1\n"),

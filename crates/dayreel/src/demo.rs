@@ -53,6 +53,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
             audio: true,
             segment: Duration::from_secs(dayreel_config::DEFAULT_SEGMENT_S.into()),
             frame_max_age: Duration::from_secs(dayreel_config::DEFAULT_FRAME_MAX_AGE_S.into()),
+            gif_max_bytes: dayreel_config::DEFAULT_GIF_MAX_BYTES,
         });
     }
     let server = dayreel_config::Server {

@@ -96,7 +96,7 @@ impl Server {
                 (Arc::clone(camera.ring()), Arc::clone(camera.sound_ring())),
                 Arc::clone(&archive),
                 Arc::clone(&clock),
-                MomentSettings::default(),
+                moment_settings(config),
                 moments.clone(),
             );
             let entry = CameraEntry::new(archive, Arc::clone(&camera), frames, maker);
@@ -210,6 +210,12 @@ fn camera_settings(config: &CameraConfig) -> CameraSettings {
         audio: config.audio,
         segment: config.segment,
         timing: Timing::default(),
+    }
+}
+
+fn moment_settings(config: &CameraConfig) -> MomentSettings {
+    MomentSettings {
+        gif_max_bytes: usize::try_from(config.gif_max_bytes).unwrap_or(usize::MAX),
     }
 }
 

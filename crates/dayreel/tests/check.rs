@@ -50,6 +50,7 @@ transport = \"tcp\"
 audio = true
 segment_s = 4
 frame_max_age_s = 300
+gif_max_bytes = 4194304
 ";
     assert_eq!(text(&output.stdout), expected);
     assert_eq!(

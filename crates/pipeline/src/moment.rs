@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use dayreel_archive::{Moment, MomentName};
+use dayreel_config::DEFAULT_GIF_MAX_BYTES;
 use dayreel_core::Kind;
 use gstreamer as gst;
 use gstreamer::glib;
@@ -111,19 +112,14 @@ pub enum GifError {
 /// How large a moment may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MomentSettings {
-    /// Most bytes of a GIF; at least [`MomentSettings::LEAST_GIF_BYTES`].
+    /// Most bytes of a GIF; at least what the configuration allows.
     pub gif_max_bytes: usize,
-}
-
-impl MomentSettings {
-    /// Any GIF can be made as small as this.
-    pub const LEAST_GIF_BYTES: usize = 256 << 10;
 }
 
 impl Default for MomentSettings {
     fn default() -> Self {
         Self {
-            gif_max_bytes: 4 << 20,
+            gif_max_bytes: usize::try_from(DEFAULT_GIF_MAX_BYTES).unwrap_or(usize::MAX),
         }
     }
 }

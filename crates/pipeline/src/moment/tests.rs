@@ -411,7 +411,7 @@ fn a_gif_is_made_narrower_and_then_slower_until_it_is_small_enough() {
 #[test]
 fn the_worst_gif_fits_into_the_least_that_may_be_said() {
     let stills = snow(20, 10, (320, 320));
-    let limit = MomentSettings::LEAST_GIF_BYTES;
+    let limit = usize::try_from(dayreel_config::GIF_MAX_BYTES_RANGE.0).unwrap();
     let gif = shrink::smallest_needed(&stills, "", limit, || false).unwrap();
     assert!(gif.len() <= limit);
 }
