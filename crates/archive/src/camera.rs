@@ -21,8 +21,8 @@ use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::{
-    DayFolder, Gap, Moments, Recorder, Result, data_dir::DataDir, error::IoContext as _,
-    recorder::close_left_open, track_writer::ends_closed,
+    DayFolder, Gap, Moments, Recorder, Result, Timelapses, data_dir::DataDir,
+    error::IoContext as _, recorder::close_left_open, track_writer::ends_closed,
 };
 
 /// So many finished days are kept in memory after somebody asked for them.
@@ -72,6 +72,7 @@ pub struct CameraArchive {
     moments: Arc<Moments>,
     data_dir: Arc<DataDir>,
     clock: Arc<dyn Clock>,
+    timelapses: Timelapses,
     /// How long segments are meant to be, 1/90000 s; 0 while not said.
     segment_90k: AtomicU32,
     /// The day that is being written and the one before, ascending. Read by every request, changed
@@ -122,18 +123,7 @@ impl CameraArchive {
         zone: Tz,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>> {
-        let path = data_dir.root().join(id.as_str());
-        let archive = Self {
-            days_path: path.join("days"),
-            id,
-            zone,
-            moments: Arc::new(Moments::new(path.join("moments"))),
-            data_dir,
-            clock,
-            segment_90k: AtomicU32::new(0),
-            current: RwLock::default(),
-            loaded: Mutex::default(),
-        };
+        let archive = Self::reader(data_dir, id, zone, clock);
         let today = Day::containing(archive.clock.now(), zone);
         archive.end_what_was_left_open(today)?;
         archive.read_current(today)?;
@@ -154,6 +144,30 @@ impl CameraArchive {
             }
         }
         Ok(())
+    }
+
+    /// The recordings for somebody who only reads: nothing on disk is mended, so that the process
+    /// that records need not be stopped. What it has not listed yet is not there.
+    pub(crate) fn reader(
+        data_dir: Arc<DataDir>,
+        id: CameraId,
+        zone: Tz,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let path = data_dir.root().join(id.as_str());
+        let timelapses = Timelapses::new(path.join("timelapse"), zone, Arc::clone(&data_dir));
+        Self {
+            id,
+            zone,
+            days_path: path.join("days"),
+            moments: Arc::new(Moments::new(path.join("moments"))),
+            data_dir,
+            clock,
+            timelapses,
+            segment_90k: AtomicU32::new(0),
+            current: RwLock::default(),
+            loaded: Mutex::default(),
+        }
     }
 
     /// The last day before `today` has its ending only if its recorder saw the next one begin.
@@ -187,6 +201,11 @@ impl CameraArchive {
     /// Its moments.
     pub const fn moments(&self) -> &Arc<Moments> {
         &self.moments
+    }
+
+    /// Its timelapses.
+    pub const fn timelapses(&self) -> &Timelapses {
+        &self.timelapses
     }
 
     /// The zone whose midnights end its days.

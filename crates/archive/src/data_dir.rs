@@ -33,12 +33,12 @@ const MARKER_TEXT: &str = "Recordings of Dayreel. Nothing is recorded into a fol
 const ENDING: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A data directory that this process owns.
+/// A data directory that this process owns, or that is another's and only read.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     root: PathBuf,
-    /// Changed when the directory has been away and is back.
-    held: Mutex<Marker>,
+    /// Changed when the directory has been away and is back. `None` if it is another's.
+    held: Option<Mutex<Marker>>,
     /// How often it has come back. What was open before is of a mount that is gone.
     returns: AtomicU64,
 }
@@ -63,9 +63,22 @@ impl DataDir {
         }
         Ok(Self {
             root: root.to_owned(),
-            held: Mutex::new(Marker::take(root)?),
+            held: Some(Mutex::new(Marker::take(root)?)),
             returns: AtomicU64::new(0),
         })
+    }
+
+    /// The data directory `root` of another process, or of none.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if it has no marker.
+    pub(crate) fn of_another(root: &Path) -> Result<Self> {
+        let other = Self {
+            root: root.to_owned(),
+            held: None,
+            returns: AtomicU64::new(0),
+        };
+        other.ensure_there().map(|()| other)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -84,22 +97,25 @@ impl DataDir {
     /// [`Error::Missing`] while it is away.
     pub(crate) fn ensure_there(&self) -> Result<()> {
         let path = self.root.join(MARKER);
-        let mut held = self.held.lock();
-        match stat(&path) {
-            Ok(found) if held.is(&found) => Ok(()),
-            Ok(_) => {
-                let again = Marker::take(&self.root)?;
-                if again.text != held.text {
-                    return Err(Error::Missing(self.root.clone()));
-                }
-                *held = again;
-                self.returns.fetch_add(1, Ordering::Release);
-                tracing::info!(path = %self.root.display(), "the data directory is back");
-                Ok(())
+        let found = match stat(&path) {
+            Ok(found) => found,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Err(Error::Missing(self.root.clone())),
+            Err(error) => return Err(error).context("look for", path),
+        };
+        let Some(held) = &self.held else {
+            return Ok(());
+        };
+        let mut held = held.lock();
+        if !held.is(&found) {
+            let again = Marker::take(&self.root)?;
+            if again.text != held.text {
+                return Err(Error::Missing(self.root.clone()));
             }
-            Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::Missing(self.root.clone())),
-            Err(error) => Err(error).context("look for", path),
+            *held = again;
+            self.returns.fetch_add(1, Ordering::Release);
+            tracing::info!(path = %self.root.display(), "the data directory is back");
         }
+        Ok(())
     }
 }
 

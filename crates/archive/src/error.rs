@@ -47,6 +47,9 @@ pub enum Error {
         /// 1/90000 s.
         overlap_90k: u64,
     },
+    /// The pictures of a timelapse so far are of another format.
+    #[error("{0} was begun in another format")]
+    OtherFilm(PathBuf),
     /// An index file has a line that is not ours.
     #[error("{path}, line {line}: {what}")]
     Index {
@@ -73,9 +76,11 @@ impl Error {
                 _ => Kind::Internal,
             },
             Self::InUse(_) | Self::Missing(_) => Kind::Unavailable,
-            Self::Mux { .. } | Self::Orphan(_) | Self::Overlap { .. } | Self::Index { .. } => {
-                Kind::Internal
-            }
+            Self::OtherFilm(_)
+            | Self::Mux { .. }
+            | Self::Orphan(_)
+            | Self::Overlap { .. }
+            | Self::Index { .. } => Kind::Internal,
         }
     }
 

@@ -33,6 +33,8 @@ pub enum Pick {
     Exact,
     /// The keyframe next to it, before or after: one access unit to decode.
     NearestKeyframe,
+    /// The last keyframe that had been shown by then.
+    LastKeyframe,
 }
 
 /// What was found at an instant.
@@ -138,7 +140,7 @@ impl CameraArchive {
             let Some(folder) = self.day_in_memory_or_disk(day)? else {
                 continue;
             };
-            if let Some(picture) = in_folder(&folder, at, pick)? {
+            if let Some(picture) = picture_in(&folder, at, pick)? {
                 return Ok(Found::Picture(picture));
             }
             for recorded in folder.timeline().recorded() {
@@ -194,14 +196,42 @@ fn around(folder: &DayFolder, at: MediaTime) -> Option<Around> {
     })
 }
 
-fn in_folder(folder: &DayFolder, at: MediaTime, pick: Pick) -> Result<Option<RecordedPicture>> {
+/// The picture in `folder` that `pick` means by `at`; `None` if nothing is recorded then. Reads the
+/// heads of a few chunks from the disk.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Mux`] if the recording cannot be read.
+pub fn picture_in(
+    folder: &DayFolder,
+    at: MediaTime,
+    pick: Pick,
+) -> Result<Option<RecordedPicture>> {
     let Some(around) = around(folder, at) else {
         return Ok(None);
     };
     match pick {
         Pick::Exact => exact(folder, &around, at),
         Pick::NearestKeyframe => nearest_keyframe(folder, &around, at),
+        Pick::LastKeyframe => last_keyframe(folder, &around, at),
     }
+}
+
+fn last_keyframe(
+    folder: &DayFolder,
+    around: &Around,
+    at: MediaTime,
+) -> Result<Option<RecordedPicture>> {
+    let segments = [Some(around.here), around.before];
+    for segment in segments.into_iter().flatten() {
+        let mut reach = Reach::read(folder, segment, at)?;
+        if let Some(index) = reach.last_keyframe_shown_by(at) {
+            let keyframe = reach.units.swap_remove(index);
+            reach.units = vec![keyframe];
+            return Ok(reach.picture(folder, keyframe.presentation, None));
+        }
+    }
+    // The first of all is shown a little after its segment begins.
+    nearest_keyframe(folder, around, at)
 }
 
 fn exact(folder: &DayFolder, around: &Around, at: MediaTime) -> Result<Option<RecordedPicture>> {

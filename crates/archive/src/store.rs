@@ -48,4 +48,18 @@ impl Store {
     ) -> Result<Arc<CameraArchive>> {
         CameraArchive::open(Arc::clone(&self.data_dir), id, zone, clock)
     }
+
+    /// The recordings of one camera in `root` for reading, also while another process records.
+    ///
+    /// # Errors
+    /// [`crate::Error::Missing`] if there is no such data directory.
+    pub fn reader(
+        root: &Path,
+        id: CameraId,
+        zone: Tz,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<CameraArchive>> {
+        let data_dir = Arc::new(DataDir::of_another(root)?);
+        Ok(Arc::new(CameraArchive::reader(data_dir, id, zone, clock)))
+    }
 }

@@ -47,6 +47,10 @@ pub fn effective_toml(settings: &Settings) -> String {
             format!("segment_s = {}", camera.segment.as_secs()),
             format!("frame_max_age_s = {}", camera.frame_max_age.as_secs()),
             format!("gif_max_bytes = {}", camera.gif_max_bytes),
+            format!("timelapse = {}", camera.timelapse.enabled),
+            format!("timelapse_interval_s = {}", camera.timelapse.interval_s),
+            format!("timelapse_width = {}", camera.timelapse.width),
+            format!("timelapse_fps = {}", camera.timelapse.fps),
         ]);
     }
     lines.push(String::new());

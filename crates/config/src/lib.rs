@@ -31,9 +31,10 @@ pub use problem::{ConfigError, Given, Place, Problem, Refusal};
 pub use secret_url::{Credentials, InvalidUrl, SecretUrl};
 pub use settings::{
     Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_GIF_MAX_BYTES, DEFAULT_LISTEN,
-    DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, GIF_MAX_BYTES_RANGE, MAX_BYTES_RANGE,
-    MAX_DATED_DAYS_TO_KEEP, MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S, MAX_SEGMENT_S, Server, Settings,
-    Transport,
+    DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, DEFAULT_TIMELAPSE_FPS, DEFAULT_TIMELAPSE_INTERVAL_S,
+    DEFAULT_TIMELAPSE_WIDTH, GIF_MAX_BYTES_RANGE, MAX_BYTES_RANGE, MAX_DATED_DAYS_TO_KEEP,
+    MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S, MAX_SEGMENT_S, MAX_TIMELAPSE_FPS,
+    MAX_TIMELAPSE_INTERVAL_S, Server, Settings, TIMELAPSE_WIDTHS, Timelapse, Transport,
 };
 pub use timezone::of_machine as system_timezone;
 pub use warning::Warning;

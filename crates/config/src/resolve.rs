@@ -18,7 +18,8 @@ use crate::{
         Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_GIF_MAX_BYTES,
         DEFAULT_LISTEN, DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, GIF_MAX_BYTES_RANGE,
         MAX_BYTES_RANGE, MAX_DATED_DAYS_TO_KEEP, MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S,
-        MAX_SEGMENT_S, Server, Settings, Transport,
+        MAX_SEGMENT_S, MAX_TIMELAPSE_FPS, MAX_TIMELAPSE_INTERVAL_S, Server, Settings,
+        TIMELAPSE_WIDTHS, Timelapse, Transport,
     },
     template, timezone,
     warning::Warning,
@@ -56,6 +57,10 @@ pub(crate) const CAMERA_KEYS: &[Key] = &[
     Key::new("segment_s"),
     Key::new("frame_max_age_s"),
     Key::new("gif_max_bytes"),
+    Key::new("timelapse"),
+    Key::new("timelapse_interval_s"),
+    Key::new("timelapse_width"),
+    Key::new("timelapse_fps"),
 ];
 
 /// Settings and warnings of `text`, or everything that is wrong with it.
@@ -200,6 +205,7 @@ impl Resolver<'_, '_> {
         let age = (0, MAX_FRAME_MAX_AGE_S);
         let age = table.integer("frame_max_age_s", age, "seconds", self.report);
         let gif = table.integer("gif_max_bytes", GIF_MAX_BYTES_RANGE, "bytes", self.report);
+        let timelapse = self.timelapse(&table);
         let timezone = self.text(&table, "timezone", timezone::parse);
         let transport = self.text(&table, "transport", parse_transport);
         let audio = table.boolean("audio", self.report);
@@ -216,7 +222,25 @@ impl Resolver<'_, '_> {
             segment: Duration::from_secs(segment.unwrap_or(DEFAULT_SEGMENT_S).into()),
             frame_max_age: Duration::from_secs(age.unwrap_or(DEFAULT_FRAME_MAX_AGE_S).into()),
             gif_max_bytes: gif.unwrap_or(DEFAULT_GIF_MAX_BYTES),
+            timelapse,
         })
+    }
+
+    /// What is refused of it is in the report; the default stands in for it.
+    fn timelapse(&mut self, table: &Table<'_>) -> Timelapse {
+        let default = Timelapse::default();
+        let mut integer = |key, range, unit| table.integer(key, range, unit, self.report);
+        let interval = (1, MAX_TIMELAPSE_INTERVAL_S);
+        let interval = integer("timelapse_interval_s", interval, "seconds");
+        let width = integer("timelapse_width", TIMELAPSE_WIDTHS, "pixels");
+        let fps = integer("timelapse_fps", (1, MAX_TIMELAPSE_FPS), "pictures a second");
+        let enabled = table.boolean("timelapse", self.report);
+        Timelapse {
+            enabled: enabled.unwrap_or(default.enabled),
+            interval_s: interval.unwrap_or(default.interval_s),
+            width: width.unwrap_or(default.width),
+            fps: fps.unwrap_or(default.fps),
+        }
     }
 
     /// The camera's id, if it is free.

@@ -32,6 +32,18 @@ pub const MAX_SEGMENT_S: u8 = 10;
 pub const DEFAULT_FRAME_MAX_AGE_S: u32 = 300;
 /// Largest `frame_max_age_s`, seconds: a day.
 pub const MAX_FRAME_MAX_AGE_S: u32 = 86_400;
+/// `timelapse_interval_s` where nothing else is said, seconds: 1800 pictures a day.
+pub const DEFAULT_TIMELAPSE_INTERVAL_S: u32 = 48;
+/// Largest `timelapse_interval_s`, seconds.
+pub const MAX_TIMELAPSE_INTERVAL_S: u32 = 3600;
+/// `timelapse_width` where nothing else is said, pixels.
+pub const DEFAULT_TIMELAPSE_WIDTH: u32 = 1280;
+/// Smallest and largest `timelapse_width`, pixels.
+pub const TIMELAPSE_WIDTHS: (u32, u32) = (160, 3840);
+/// `timelapse_fps` where nothing else is said, pictures a second.
+pub const DEFAULT_TIMELAPSE_FPS: u32 = 30;
+/// Largest `timelapse_fps`, pictures a second.
+pub const MAX_TIMELAPSE_FPS: u32 = 60;
 
 /// Everything the program needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +110,33 @@ pub struct Camera {
     pub frame_max_age: Duration,
     /// Most bytes of the GIF of a moment.
     pub gif_max_bytes: u64,
+    /// The film of each of its days.
+    pub timelapse: Timelapse,
+}
+
+/// The film of a camera's day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timelapse {
+    /// Whether it is made.
+    pub enabled: bool,
+    /// One picture of so many seconds, 1 to [`MAX_TIMELAPSE_INTERVAL_S`].
+    pub interval_s: u32,
+    /// At most so many pixels wide, within [`TIMELAPSE_WIDTHS`].
+    pub width: u32,
+    /// Pictures a second when it is played, 1 to [`MAX_TIMELAPSE_FPS`].
+    pub fps: u32,
+}
+
+impl Default for Timelapse {
+    /// A day of 24 hours in 60 s.
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval_s: DEFAULT_TIMELAPSE_INTERVAL_S,
+            width: DEFAULT_TIMELAPSE_WIDTH,
+            fps: DEFAULT_TIMELAPSE_FPS,
+        }
+    }
 }
 
 /// How RTP travels from the camera.

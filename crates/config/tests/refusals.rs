@@ -55,9 +55,9 @@ fn unknown_keys() {
         &text,
         &[
             "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera",
-            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes",
-            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes",
-            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes",
+            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
         ],
     );
     refused(
@@ -203,6 +203,27 @@ fn ranges_and_words() {
     refused(
         &format!("{CAMERA}frame_max_age_s = 86401\n"),
         &["f.toml:4:19: camera.a.frame_max_age_s: is 86401; allowed is 0 to 86400 (seconds)"],
+    );
+    refused(
+        &format!(
+            "{CAMERA}timelapse = 1\ntimelapse_interval_s = 0\ntimelapse_width = 159\ntimelapse_fps = 61\n"
+        ),
+        &[
+            "f.toml:4:13: camera.a.timelapse: must be true or false, not an integer",
+            "f.toml:5:24: camera.a.timelapse_interval_s: is 0; allowed is 1 to 3600 (seconds)",
+            "f.toml:6:19: camera.a.timelapse_width: is 159; allowed is 160 to 3840 (pixels)",
+            "f.toml:7:17: camera.a.timelapse_fps: is 61; allowed is 1 to 60 (pictures a second)",
+        ],
+    );
+    refused(
+        &format!(
+            "{CAMERA}timelapse_interval_s = 3601\ntimelapse_width = -1\ntimelapse_fps = \"30\"\n"
+        ),
+        &[
+            "f.toml:4:24: camera.a.timelapse_interval_s: is 3601; allowed is 1 to 3600 (seconds)",
+            "f.toml:5:19: camera.a.timelapse_width: is -1; allowed is 160 to 3840 (pixels)",
+            "f.toml:6:17: camera.a.timelapse_fps: must be an integer, not a string",
+        ],
     );
     refused(
         &format!("{CAMERA}frame_max_age_s = 1.5\n"),

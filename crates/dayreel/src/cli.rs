@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::OsStringValueParser};
 use dayreel_config::{ConfigError, Loaded, SystemEnv};
 use tracing_subscriber::EnvFilter;
 
-use crate::{demo::DemoArgs, verify::VerifyArgs};
+use crate::{demo::DemoArgs, timelapse::TimelapseArgs, verify::VerifyArgs};
 
 /// Exit code of a bad configuration; clap's for a bad command line is the same.
 pub(crate) const BAD_CONFIG: u8 = 2;
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Check(ConfigArgs),
     /// Check every recording against its index, and mend what is wrong
     Verify(VerifyArgs),
+    /// Make the timelapse of a day again from its recordings
+    Timelapse(TimelapseArgs),
 }
 
 /// Which configuration.

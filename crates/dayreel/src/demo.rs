@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use dayreel_config::{Auth, Camera as CameraConfig, Settings, SystemEnv, Transport};
+use dayreel_config::{Auth, Camera as CameraConfig, Settings, SystemEnv, Timelapse, Transport};
 use dayreel_core::CameraId;
 
 use crate::server::{Server, asked_to_end};
@@ -54,6 +54,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
             segment: Duration::from_secs(dayreel_config::DEFAULT_SEGMENT_S.into()),
             frame_max_age: Duration::from_secs(dayreel_config::DEFAULT_FRAME_MAX_AGE_S.into()),
             gif_max_bytes: dayreel_config::DEFAULT_GIF_MAX_BYTES,
+            timelapse: Timelapse::default(),
         });
     }
     let server = dayreel_config::Server {

@@ -6,6 +6,7 @@ mod demo;
 mod logging;
 mod run;
 mod server;
+mod timelapse;
 mod verify;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Check(config) => check::check(&config),
         Command::Verify(args) => verify::verify(&args),
+        Command::Timelapse(args) => timelapse::timelapse(&args),
     };
     done.unwrap_or_else(|error| {
         tracing::error!("{error:#}");

@@ -22,6 +22,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+use crate::timelapse::TimelapseThread;
+
 /// How often a camera that is waited for is asked.
 const LIVE_POLL: Duration = Duration::from_millis(20);
 
@@ -44,6 +46,7 @@ pub(crate) struct Server {
     cameras: Vec<Arc<Camera>>,
     retention: Arc<Retention>,
     moments: MomentDesk,
+    timelapses: TimelapseThread,
     /// The data directory is ours until the last camera has stopped.
     _store: Store,
 }
@@ -79,6 +82,7 @@ impl Server {
         let mut entries = Vec::new();
         let mut retention = Vec::new();
         let moments = MomentDesk::new(Handle::current());
+        let mut archives = Vec::new();
         for config in &settings.cameras {
             let archive = store
                 .camera(config.id.clone(), config.timezone, Arc::clone(&clock))
@@ -92,6 +96,7 @@ impl Server {
             let camera = Camera::start(settings, &archive, Arc::clone(&clock))?;
             let camera = Arc::new(camera);
             retention.push((Arc::clone(&archive), limits(config)));
+            archives.push((config, Arc::clone(&archive)));
             let maker = MomentMaker::new(
                 (Arc::clone(camera.ring()), Arc::clone(camera.sound_ring())),
                 Arc::clone(&archive),
@@ -105,12 +110,14 @@ impl Server {
         }
         let disk = Box::new(SystemDisk);
         let retention = Arc::new(Retention::new(retention, server.min_free_bytes, disk));
+        let timelapses = TimelapseThread::start(&archives, &clock)?;
         Ok(Self {
             listener,
             app: App::new(entries, clock, Arc::clone(&retention)),
             cameras,
             retention,
             moments,
+            timelapses,
             _store: store,
         })
     }
@@ -139,7 +146,7 @@ impl Server {
     /// Serves until `shutdown` is ready, then ends in this order: no more requests, then the
     /// cameras, all at once, each of which closes its recordings. Moments that are being made end
     /// meanwhile.
-    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+    pub(crate) async fn serve(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let expiring = tokio::spawn(look_after_the_disk(self.retention));
         let moments = self.moments;
         let shutdown = async {
@@ -148,6 +155,7 @@ impl Server {
         };
         let served = dayreel_http::serve(self.app, self.listener, shutdown).await;
         expiring.abort();
+        self.timelapses.begin_end();
         tracing::info!("closing the recordings");
         let deadline = Instant::now() + CLOSE_TIMEOUT;
         self.cameras

@@ -51,6 +51,10 @@ audio = true
 segment_s = 4
 frame_max_age_s = 300
 gif_max_bytes = 4194304
+timelapse = true
+timelapse_interval_s = 48
+timelapse_width = 1280
+timelapse_fps = 30
 ";
     assert_eq!(text(&output.stdout), expected);
     assert_eq!(

@@ -33,6 +33,8 @@ pub(crate) struct MediaHead {
     pub(crate) content_type: &'static str,
     /// Strong: the same tag is the same bytes.
     pub(crate) etag: String,
+    /// `Cache-Control`.
+    pub(crate) cache: &'static str,
 }
 
 /// The response with the bytes of `slice`, or with the range of them that is asked for.
@@ -44,7 +46,7 @@ pub(crate) async fn file_response(
     let etag = EntityTag::new_strong(head.etag);
     if is_known(request, &etag) {
         let mut response = HttpResponse::NotModified();
-        response.insert_header((header::CACHE_CONTROL, IMMUTABLE));
+        response.insert_header((header::CACHE_CONTROL, head.cache));
         return Ok(response
             .insert_header((header::ETAG, etag.to_string()))
             .finish());
@@ -69,7 +71,7 @@ pub(crate) async fn file_response(
     let mut response = HttpResponse::build(status);
     response
         .content_type(head.content_type)
-        .insert_header((header::CACHE_CONTROL, IMMUTABLE))
+        .insert_header((header::CACHE_CONTROL, head.cache))
         .insert_header((header::ETAG, etag.to_string()))
         .insert_header((header::ACCEPT_RANGES, "bytes"));
     if status == StatusCode::PARTIAL_CONTENT {

@@ -1,4 +1,5 @@
-//! How long a cold frame takes, and how long ffmpeg takes for the same picture from a file.
+//! How long a cold frame takes, of now and of the past, and how long ffmpeg takes for the same
+//! picture from a file.
 //!
 //! `cargo bench -p dayreel-pipeline --bench frame`
 //!
@@ -6,6 +7,8 @@
 //! half GOP is the median case and the whole GOP the worst. Both sides decode the same access units
 //! and write a JPEG of the same size; ffmpeg's time includes the start of its process, ours the way
 //! through the ring. They take turns, so that both meet the same load.
+
+mod common;
 
 use std::{
     path::Path,
@@ -15,10 +18,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use common::{Recording, record};
 use criterion::{BenchmarkId, Criterion};
+use dayreel_archive::{CameraArchive, Pick};
+use dayreel_core::{MediaTime, WallTime};
 use dayreel_pipeline::{
     Ring, RingSettings,
-    frame::{FrameMaker, FrameSettings, Look},
+    frame::{FrameMaker, FrameSettings, Look, PastFrames},
 };
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -93,10 +99,98 @@ fn main() -> Result<()> {
             ours / theirs
         ));
     }
+    for case in CASES.iter().filter(|case| case.units == GOP) {
+        lines.extend(of_the_past(case, &runtime)?);
+    }
     for line in lines {
         println!("{line}");
     }
     criterion.final_summary();
+    Ok(())
+}
+
+/// Frames of a recording of 12 s: a picture in the middle of a GOP of 2 s, and the keyframe next to
+/// it as a page shows it under the pointer. ffmpeg seeks in the hour file.
+fn of_the_past(case: &Case, runtime: &tokio::runtime::Runtime) -> Result<Vec<String>> {
+    let recording = Recording {
+        size: case.size,
+        bitrate_kbps: case.bitrate_kbps,
+        seconds: 12,
+    };
+    let folder = tempfile::tempdir()?;
+    let start: WallTime = "2026-11-22T12:00:00Z".parse()?;
+    let now = start + chrono::TimeDelta::hours(1);
+    let archive = record(recording, folder.path(), start, now)?;
+    let file = folder.path().join("cam/days/2026-11-22/video-12.mp4");
+    let name = case.name.split(',').next().unwrap_or_default();
+    let mut lines = Vec::new();
+    for (what, pick, width) in [
+        ("a recorded picture", Pick::Exact, None),
+        ("a keyframe, 240 wide", Pick::NearestKeyframe, Some(240)),
+    ] {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for turn in 0..TURNS {
+            let ms = 5000 + 40 * i64::try_from(turn % 3)?;
+            let at = MediaTime::wall_to_media(start + chrono::TimeDelta::milliseconds(ms));
+            let look = Look {
+                width,
+                ..Look::default()
+            };
+            ours.push(timed(|| {
+                runtime
+                    .block_on(cold_past_frame(&archive, at, pick, look))
+                    .map(drop)
+            })?);
+            theirs.push(timed(|| ffmpeg_seek(&file, ms, pick, width))?);
+        }
+        let (ours, theirs) = (median_ms(ours), median_ms(theirs));
+        lines.push(format!(
+            "{name}, {what:20} dayreel {ours:6.1} ms, ffmpeg {theirs:6.1} ms, ratio {:.2}",
+            ours / theirs
+        ));
+    }
+    Ok(lines)
+}
+
+async fn cold_past_frame(
+    archive: &Arc<CameraArchive>,
+    at: MediaTime,
+    pick: Pick,
+    look: Look,
+) -> Result<usize> {
+    let frames = PastFrames::new(Arc::clone(archive));
+    let picture = frames.find(at, pick).await?;
+    Ok(frames.frame(picture, look).await?.jpeg.len())
+}
+
+fn ffmpeg_seek(file: &Path, ms: i64, pick: Pick, width: Option<u32>) -> Result<()> {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error"]);
+    if pick == Pick::NearestKeyframe {
+        ffmpeg.args(["-noaccurate_seek", "-skip_frame", "nokey"]);
+    }
+    ffmpeg.args(["-ss", &format!("{}.{:03}", ms / 1000, ms % 1000), "-i"]);
+    ffmpeg.arg(file);
+    if let Some(width) = width {
+        ffmpeg.args(["-vf", &format!("scale={width}:-2")]);
+    }
+    let status = ffmpeg
+        .args([
+            "-frames:v",
+            "1",
+            "-q:v",
+            "3",
+            "-f",
+            "image2pipe",
+            "-c:v",
+            "mjpeg",
+            "-",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .context("ffmpeg does not start")?;
+    ensure!(status.success(), "ffmpeg failed: {status}");
     Ok(())
 }
 

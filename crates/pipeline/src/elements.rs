@@ -16,6 +16,7 @@ pub struct MissingElement {
 const BASE: &str = "gstreamer1.0-plugins-base";
 const GOOD: &str = "gstreamer1.0-plugins-good";
 const BAD: &str = "gstreamer1.0-plugins-bad";
+const UGLY: &str = "gstreamer1.0-plugins-ugly";
 const LIBAV: &str = "gstreamer1.0-libav";
 
 /// Element, package.
@@ -48,6 +49,7 @@ const REQUIRED: &[(&str, &str)] = &[
     ("h265parse", BAD),
     ("h264timestamper", BAD),
     ("h265timestamper", BAD),
+    ("x264enc", UGLY),
     ("avdec_h264", LIBAV),
     ("avdec_h265", LIBAV),
     ("avdec_g726", LIBAV),

@@ -28,12 +28,14 @@ mod slots;
 #[cfg(test)]
 pub(crate) mod streams;
 
-pub(crate) use decode::decoder_for;
+pub(crate) use colour::Recolour;
+pub(crate) use decode::{Picture, decoder_for};
 pub(crate) use driven::Driven;
-pub(crate) use jpeg::frame_size;
+pub(crate) use jpeg::{frame_size, new_picture, recolour};
 pub use maker::FrameMaker;
 pub(crate) use memory::{give_back_large_blocks, trim as trim_memory};
 pub use past::PastFrames;
+pub(crate) use past::decode_recorded;
 pub(crate) use slots::THREADS;
 
 /// A picture of the camera, compressed.

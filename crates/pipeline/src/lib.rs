@@ -29,6 +29,7 @@ mod shared;
 mod status;
 mod straight;
 mod supervisor;
+pub mod timelapse;
 mod track;
 mod writer;
 

@@ -37,15 +37,28 @@ impl Served {
         Self::with_cameras(&[CAMERA], media, hours)
     }
 
+    /// The last `hours` of [`CAMERA`], whose configuration ends with the lines `settings`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn with_settings(media: Media, hours: f64, settings: &str) -> Result<Self> {
+        Self::make(&[CAMERA], media, hours, settings)
+    }
+
     /// The last `hours` of several cameras.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub fn with_cameras(cameras: &[&str], media: Media, hours: f64) -> Result<Self> {
+        Self::make(cameras, media, hours, "")
+    }
+
+    fn make(cameras: &[&str], media: Media, hours: f64, settings: &str) -> Result<Self> {
         let now = Utc::now();
         let zone = zone_late_in_the_day(now);
         let mut setup = Setup::with_cameras(cameras.iter().map(|id| (*id, REFUSING)));
         setup.server = format!("timezone = \"{}\"\n", zone.name());
+        setup.cameras.push_str(settings);
         let period = Period::ending(now, hours, 1);
         let ids = cameras.iter().map(|id| id.parse::<CameraId>());
         let ids = ids.collect::<Result<Vec<_>, _>>()?;

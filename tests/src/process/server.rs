@@ -127,7 +127,7 @@ impl Server {
     }
 
     fn launch(&mut self) -> Result<()> {
-        let config = self.folder.path().join("dayreel.toml");
+        let config = self.config_path();
         let data = self.data_dir();
         let Setup {
             server, cameras, ..
@@ -173,6 +173,11 @@ impl Server {
             ),
         }
         Ok(())
+    }
+
+    /// Its configuration file.
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("dayreel.toml")
     }
 
     /// Its data directory.

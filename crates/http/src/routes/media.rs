@@ -47,6 +47,7 @@ pub(crate) async fn segment_or_init(
                 MediaHead {
                     content_type: content_type(kind),
                     etag,
+                    cache: IMMUTABLE,
                 },
                 slice,
             )

@@ -8,6 +8,7 @@ mod moment;
 mod page;
 mod storage;
 mod stream;
+mod timelapse;
 
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard,
@@ -30,6 +31,7 @@ pub(crate) fn all(config: &mut web::ServiceConfig) {
         .configure(stream::routes)
         .configure(frame::routes)
         .configure(moment::routes)
+        .configure(timelapse::routes)
         .configure(page::routes)
         .default_service(web::to(unknown_path));
 }

@@ -41,7 +41,7 @@ const DEFAULT_DELAY_S: u32 = 0;
 const MOST_LABEL: usize = 80;
 
 /// A file may be deleted, and another may get its name: to be asked for again every time.
-const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+const REVALIDATE: &str = "no-cache";
 
 pub(crate) fn routes(config: &mut web::ServiceConfig) {
     let make = Methods("GET, POST, OPTIONS");
@@ -238,12 +238,13 @@ async fn respond(
     let head = MediaHead {
         content_type,
         etag: file.tag,
+        cache: REVALIDATE,
     };
     let mut response = file_response(request, head, file.slice).await?;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, REVALIDATE);
     if let Ok(called) = HeaderValue::try_from(called.to_string()) {
-        headers.insert(header::CONTENT_DISPOSITION, called);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_DISPOSITION, called);
     }
     Ok(response)
 }

@@ -135,3 +135,16 @@ export async function fetchDays(id: string, signal?: AbortSignal): Promise<Day[]
     spans: day.spans.map((span) => ({ startMs: Date.parse(span.start), endMs: Date.parse(span.end) })),
   }));
 }
+
+/** The film of a day that is over. */
+export interface Timelapse {
+  readonly date: string;
+  readonly url: string;
+  readonly duration_s: number;
+  readonly bytes: number;
+}
+
+/** The timelapses, oldest first. */
+export async function fetchTimelapses(id: string, signal?: AbortSignal): Promise<Timelapse[]> {
+  return (await (await request(`${encodeURIComponent(id)}/timelapse`, signal)).json()) as Timelapse[];
+}

@@ -71,3 +71,8 @@ export function cannotPlay(codec: string): string {
   }
   return `This browser cannot play ${name} video (${codec}).`;
 }
+
+/** `2026-11-21 · 60 s · 42 MB` */
+export function filmWords(film: { readonly date: string; readonly duration_s: number; readonly bytes: number }): string {
+  return `${film.date} · ${Math.round(film.duration_s)} s · ${byteSize(film.bytes)}`;
+}

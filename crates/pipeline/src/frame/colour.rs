@@ -1,4 +1,4 @@
-//! The camera's colours ─▶ those of JFIF, on 4:2:0 planes.
+//! The camera's colours ─▶ those of JFIF or of BT.709, on 4:2:0 planes.
 //!
 //! GStreamer's converter (1.22) is not used for this: between pictures of one format it ignores
 //! that the range differs when the matrix is the same, and its 8-bit matrix is off by up to 4 levels.
@@ -18,12 +18,13 @@ pub(super) struct Plane<T> {
     pub(super) stride: usize,
 }
 
-/// Turns Y, Cb, Cr of a camera into those of JFIF: BT.601 matrix, full range (ITU-T T.871 §7). A
-/// file in other colours would be shown in wrong ones.
+/// Turns Y, Cb, Cr of a camera into those that a file promises.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ToJfif {
+pub(crate) struct Recolour {
     /// Luma that means black.
     black: i32,
+    /// And that shall mean it.
+    new_black: i32,
     /// Luma from luma, Cb and Cr. Fixed point, like the others.
     luma: [i32; 3],
     /// Cb from Cb and Cr.
@@ -32,36 +33,93 @@ pub(super) struct ToJfif {
     cr: [i32; 2],
 }
 
-impl ToJfif {
-    /// From pictures of `colours`; what they leave open is BT.709, limited range.
-    pub(super) fn from_colours(colours: gst_video::VideoColorimetry) -> Self {
-        // Weights of red and blue in luma: BT.601-7 §2.5.1, BT.709-6 §3, BT.2020-2 table 4,
-        // SMPTE 240M, FCC 73.682.
+/// What Y, Cb, Cr mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Space {
+    /// Weights of red and blue in luma.
+    red: f64,
+    blue: f64,
+    /// Whether black is 0 and white 255, instead of 16 and 235.
+    is_full: bool,
+}
+
+impl Space {
+    /// ITU-T T.871 §7.
+    const JFIF: Self = Self {
+        red: 0.299,
+        blue: 0.114,
+        is_full: true,
+    };
+    /// BT.709-6 §3.
+    const BT709: Self = Self {
+        red: 0.2126,
+        blue: 0.0722,
+        is_full: false,
+    };
+
+    /// Of pictures of `colours`; what they leave open is BT.709, limited range.
+    fn of(colours: gst_video::VideoColorimetry) -> Self {
+        // BT.601-7 §2.5.1, BT.2020-2 table 4, SMPTE 240M, FCC 73.682.
         let (red, blue) = match colours.matrix() {
             VideoColorMatrix::Bt601 => (0.299, 0.114),
             VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
             VideoColorMatrix::Smpte240m => (0.212, 0.087),
             VideoColorMatrix::Fcc => (0.30, 0.11),
-            _ => (0.2126, 0.0722),
+            _ => (Self::BT709.red, Self::BT709.blue),
         };
-        let (black, luma_gain, chroma_gain) = if colours.range() == VideoColorRange::Range0_255 {
-            (0, 1.0, 1.0)
+        Self {
+            red,
+            blue,
+            is_full: colours.range() == VideoColorRange::Range0_255,
+        }
+    }
+
+    /// Luma of black; levels of luma and of chroma from end to end.
+    const fn levels(self) -> (i32, f64, f64) {
+        if self.is_full {
+            (0, 255.0, 255.0)
         } else {
-            (16, 255.0 / 219.0, 255.0 / 224.0)
-        };
+            (16, 219.0, 224.0)
+        }
+    }
+}
+
+impl Recolour {
+    /// To those of JFIF, from pictures of `colours`. A file in other colours would be shown in wrong
+    /// ones.
+    pub(super) fn to_jfif(colours: gst_video::VideoColorimetry) -> Self {
+        Self::between(Space::of(colours), Space::JFIF)
+    }
+
+    /// To those of BT.709 in limited range; `None` if pictures of `colours` have them.
+    pub(crate) fn to_bt709(colours: gst_video::VideoColorimetry) -> Option<Self> {
+        let from = Space::of(colours);
+        (from != Space::BT709).then(|| Self::between(from, Space::BT709))
+    }
+
+    fn between(from: Space, to: Space) -> Self {
+        let Space { red, blue, .. } = from;
+        let (black, luma_levels, chroma_levels) = from.levels();
+        let (new_black, new_luma_levels, new_chroma_levels) = to.levels();
         let green = 1.0 - red - blue;
         // R'G'B' minus Y' of a unit of Cb and of Cr.
         let of_cb = [0.0, -2.0 * blue * (1.0 - blue) / green, 2.0 * (1.0 - blue)];
         let of_cr = [2.0 * (1.0 - red), -2.0 * red * (1.0 - red) / green, 0.0];
-        // What JFIF makes of such R'G'B' differences.
-        let jfif = |[r, g, b]: [f64; 3]| {
-            let luma = 0.299 * r + 0.587 * g + 0.114 * b;
-            [luma, (b - luma) / 1.772, (r - luma) / 1.402].map(|part| part * chroma_gain)
+        // What the new space makes of such R'G'B' differences.
+        let new = |[r, g, b]: [f64; 3]| {
+            let luma = to.red * r + (1.0 - to.red - to.blue) * g + to.blue * b;
+            [
+                luma * new_luma_levels,
+                (b - luma) / (2.0 * (1.0 - to.blue)) * new_chroma_levels,
+                (r - luma) / (2.0 * (1.0 - to.red)) * new_chroma_levels,
+            ]
+            .map(|part| part / chroma_levels)
         };
-        let ([cb_y, cb_cb, cb_cr], [cr_y, cr_cb, cr_cr]) = (jfif(of_cb), jfif(of_cr));
+        let ([cb_y, cb_cb, cb_cr], [cr_y, cr_cb, cr_cr]) = (new(of_cb), new(of_cr));
         Self {
             black,
-            luma: [luma_gain, cb_y, cr_y].map(fixed),
+            new_black,
+            luma: [new_luma_levels / luma_levels, cb_y, cr_y].map(fixed),
             cb: [cb_cb, cr_cb].map(fixed),
             cr: [cb_cr, cr_cr].map(fixed),
         }
@@ -108,7 +166,7 @@ impl ToJfif {
         (out_cb, out_cr): (&mut [u8], &mut [u8]),
         shifts: &mut [i32],
     ) {
-        let black = HALF - self.luma[0] * self.black;
+        let black = HALF - self.luma[0] * self.black + (self.new_black << BITS);
         let inputs = cb.iter().zip(cr);
         let outputs = out_cb.iter_mut().zip(out_cr);
         for (((&cb, &cr), (out_cb, out_cr)), shifts) in
@@ -174,7 +232,7 @@ mod tests {
     fn convert_one(colours: &str, [y, cb, cr]: [u8; 3]) -> [u8; 3] {
         gstreamer::init().unwrap();
         let mut out = ([0; 1], [0; 1], [0; 1]);
-        ToJfif::from_colours(colours.parse().unwrap()).convert(
+        Recolour::to_jfif(colours.parse().unwrap()).convert(
             1,
             &[&[y][..], &[cb][..], &[cr][..]].map(|data| Plane { data, stride: 1 }),
             &mut [&mut out.0[..], &mut out.1[..], &mut out.2[..]]
@@ -223,7 +281,7 @@ mod tests {
         let luma: Vec<u8> = (0..24).map(|i| 10 * (i % 8) + i / 8).collect();
         let chroma: Vec<u8> = (100..108).collect();
         let mut out = (vec![255; 15], vec![255; 6], vec![255; 6]);
-        ToJfif::from_colours("1:4:0:0".parse().unwrap()).convert(
+        Recolour::to_jfif("1:4:0:0".parse().unwrap()).convert(
             5,
             &[(&luma[..], 8), (&chroma[..], 4), (&chroma[..], 4)]
                 .map(|(data, stride)| Plane { data, stride }),

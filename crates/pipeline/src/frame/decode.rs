@@ -19,11 +19,11 @@ use super::{
 use crate::Gop;
 
 /// A decoded picture as the decoder made it.
-pub(super) struct Picture {
-    pub(super) info: gst_video::VideoInfo,
-    pub(super) buffer: gst::Buffer,
+pub(crate) struct Picture {
+    pub(crate) info: gst_video::VideoInfo,
+    pub(crate) buffer: gst::Buffer,
     /// Its presentation time.
-    pub(super) taken: WallTime,
+    pub(crate) taken: WallTime,
 }
 
 /// Decodes `gop` with `threads` threads and returns its newest picture: the last in presentation

@@ -12,7 +12,7 @@ use gstreamer_video::VideoFrameExt;
 
 use super::{
     Frame, FrameError,
-    colour::{Plane, ToJfif},
+    colour::{Plane, Recolour},
     decode::Picture,
     driven::Driven,
 };
@@ -85,7 +85,7 @@ fn raw_picture(
     let info = &picture.info;
     let from = gst_video::VideoFrameRef::from_buffer_ref_readable(&picture.buffer, info)?;
     if info.format() == gst_video::VideoFormat::I420 && (info.width(), info.height()) == size {
-        return in_jfif_colours(&from);
+        return recolour(&from, &Recolour::to_jfif(info.colorimetry()));
     }
     let mut scaled = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.0, size.1)
         .chroma_site(info.chroma_site())
@@ -104,11 +104,13 @@ fn raw_picture(
     let converter = gst_video::VideoConverter::new(info, &scaled, Some(config))?;
     let buffer = new_picture(&scaled, |into| converter.frame_ref(&from, into))?;
     let from = gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &scaled)?;
-    in_jfif_colours(&from)
+    recolour(&from, &Recolour::to_jfif(scaled.colorimetry()))
 }
 
-fn in_jfif_colours(
+/// `from`, which is I420, in other colours.
+pub(crate) fn recolour(
     from: &gst_video::VideoFrameRef<&gst::BufferRef>,
+    recolouring: &Recolour,
 ) -> Result<gst::Buffer, glib::BoolError> {
     let (width, height) = (from.width(), from.height());
     let info =
@@ -121,7 +123,7 @@ fn in_jfif_colours(
         let strides = self::strides(into.plane_stride());
         let [y, cb, cr, _] = into.planes_data_mut();
         let into_planes = [(y, strides[0]), (cb, strides[1]), (cr, strides[2])];
-        ToJfif::from_colours(from.info().colorimetry()).convert(
+        recolouring.convert(
             width as usize,
             &from_planes,
             &mut into_planes.map(|(data, stride)| Plane { data, stride }),
@@ -138,7 +140,7 @@ fn strides(strides: &[i32]) -> [usize; 3] {
 }
 
 /// A new picture of `info`, written by `fill`.
-fn new_picture(
+pub(crate) fn new_picture(
     info: &gst_video::VideoInfo,
     fill: impl FnOnce(&mut gst_video::VideoFrameRef<&mut gst::BufferRef>),
 ) -> Result<gst::Buffer, glib::BoolError> {

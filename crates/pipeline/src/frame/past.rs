@@ -99,18 +99,13 @@ impl PastFrames {
     }
 
     async fn make(&self, picture: RecordedPicture, look: Look) -> Result<Frame, FrameError> {
-        if picture.len_bytes() > MOST_BYTES {
-            return Err(FrameError::TooFarFromKeyframe(picture.len_bytes()));
-        }
         let patience = self.0.settings.deadline;
         let permit = slot(patience).await?;
         self.0.decodes.fetch_add(1, Ordering::Relaxed);
         run_blocking(permit, move || {
-            let gop = gop_of(&picture)?;
             // One keyframe is decoded sooner than a second thread is started.
             let threads = if picture.is_keyframe() { 1 } else { *THREADS };
-            let decoded = decode::newest_picture(&gop, threads, Instant::now() + patience)?;
-            drop(gop);
+            let decoded = decode_recorded(&picture, threads, Instant::now() + patience)?;
             let size = jpeg::frame_size(&decoded.info, look.width);
             let frame = jpeg::encode(&decoded, size, look.quality, threads);
             drop(decoded);
@@ -145,6 +140,21 @@ impl PastFrames {
     }
 }
 
+/// Decodes `picture` with `threads` threads, with no more patience than `deadline`.
+///
+/// # Errors
+/// See [`FrameError`].
+pub(crate) fn decode_recorded(
+    picture: &RecordedPicture,
+    threads: u32,
+    deadline: Instant,
+) -> Result<decode::Picture, FrameError> {
+    if picture.len_bytes() > MOST_BYTES {
+        return Err(FrameError::TooFarFromKeyframe(picture.len_bytes()));
+    }
+    decode::newest_picture(&gop_of(picture)?, threads, deadline)
+}
+
 /// The access units that `picture` needs, as they would stand in the ring.
 fn gop_of(picture: &RecordedPicture) -> Result<Gop, FrameError> {
     let read = |error| FrameError::Archive(Arc::new(error));
@@ -162,7 +172,7 @@ fn gop_of(picture: &RecordedPicture) -> Result<Gop, FrameError> {
 }
 
 /// What a parser would say of the video that needs `init`.
-pub(crate) fn caps_of(init: &Bytes) -> Result<gst::Caps, dayreel_archive::Error> {
+fn caps_of(init: &Bytes) -> Result<gst::Caps, dayreel_archive::Error> {
     let (name, format, record) = match video_config(init)? {
         VideoConfig::H264(record) => ("video/x-h264", "avc", record),
         VideoConfig::H265(record) => ("video/x-h265", "hvc1", record),
@@ -175,7 +185,7 @@ pub(crate) fn caps_of(init: &Bytes) -> Result<gst::Caps, dayreel_archive::Error>
 }
 
 /// `unit` as a buffer that refers to its bytes.
-pub(crate) fn buffer_of(unit: dayreel_archive::AccessUnit) -> gst::Buffer {
+fn buffer_of(unit: dayreel_archive::AccessUnit) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_slice(unit.bytes);
     if let Some(buffer) = buffer.get_mut() {
         buffer.set_pts(media_to_pts(unit.presentation));

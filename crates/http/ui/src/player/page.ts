@@ -15,6 +15,7 @@ import { showDays, showFacts } from './facts';
 import { listenToKeys } from './keys';
 import { createPreview } from './preview';
 import { Session } from './session';
+import { createTimelapses } from './timelapses';
 import { createView } from './view';
 
 const CAMERA_POLL_MS = 3_000;
@@ -42,7 +43,8 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     step: (deltaMs) => session.step(deltaMs),
     live: () => session.goLive(),
   }, createPreview(cameraId));
-  const view = createView(cameraId, engines, bar.element);
+  const timelapses = createTimelapses(cameraId);
+  const view = createView(cameraId, engines, bar.element, timelapses.element);
   root.replaceChildren(view.header, view.main);
   const session = new Session(view.video, cameraId, engine ?? 'hls');
   const { video } = view;
@@ -254,6 +256,7 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
       return;
     }
     session.update(days);
+    void timelapses.refresh(signal);
     const today = days.find((day) => day.today) ?? emptyToday(zone());
     if (!session.day) openDay(today);
     else if (session.day.today && !session.adapter && !session.trouble && today.spans.length > 0) openDay(today);

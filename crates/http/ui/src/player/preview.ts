@@ -47,7 +47,7 @@ export function createPreview(cameraId: string): Preview {
   return {
     element,
     show(ms, stepMs) {
-      wanted = new URL(serverUrl(previewPath(cameraId, ms, stepMs)), location.href).href;
+      wanted = serverUrl(previewPath(cameraId, ms, stepMs));
       if (element.src === wanted && element.complete) element.hidden = element.naturalWidth === 0;
       clearTimeout(rest);
       rest = setTimeout(load, REST_MS);

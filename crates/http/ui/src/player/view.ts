@@ -10,8 +10,8 @@ function button(className: string, label: string, ...children: (Node | string)[]
   return el('button', { type: 'button', class: className, 'aria-label': label, title: label }, ...children);
 }
 
-/** Builds the page of `cameraId`, with `barElement` in its place. */
-export function createView(cameraId: string, engines: readonly EngineName[], barElement: HTMLElement) {
+/** Builds the page of `cameraId`, with `barElement` and `timelapses` in their places. */
+export function createView(cameraId: string, engines: readonly EngineName[], barElement: HTMLElement, timelapses: HTMLElement) {
   const badge = createBadge();
   const video = el('video', { playsinline: '', preload: 'auto', 'aria-label': `Picture of ${cameraId}` });
   const spinner = el('div', { class: 'spinner', hidden: '', 'aria-hidden': 'true' });
@@ -59,6 +59,7 @@ export function createView(cameraId: string, engines: readonly EngineName[], bar
     { class: 'player' },
     stage,
     days,
+    timelapses,
     el('section', { class: 'about', 'aria-label': 'About the camera' }, facts, el('div', { class: 'choice' }, el('span', {}, 'Player'), enginePicker)),
   );
 
