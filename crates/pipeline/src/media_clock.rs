@@ -20,7 +20,7 @@
 //!   units are dropped until the clock is there again; within a second it is approached like a
 //!   drifting one. At its start, our clock is not believed to be behind what is recorded: machines
 //!   without a battery begin in 1970, or where they were stopped. Media time then goes on after what
-//!   is recorded until the clock is set, or for [`DOUBT_90K`].
+//!   is recorded until the clock is set, or for ten minutes.
 
 use dayreel_archive::SET_BACK_90K;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackKind};
