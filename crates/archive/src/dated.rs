@@ -5,45 +5,85 @@
 use std::{
     fs::{self, DirEntry},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use chrono::NaiveDate;
 
 use crate::{Result, error::IoContext as _};
 
-/// Deletes below `root` what belongs to a date before `oldest_kept`, and folders of months and years
-/// that are empty then. Returns the dates, ascending. Nothing else is touched, and no link followed.
+/// A file or folder that belongs to a date.
+#[derive(Debug)]
+pub(crate) struct Dated {
+    pub(crate) date: NaiveDate,
+    /// Its name in the folder of the month.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+}
+
+/// What below `root` belongs to a date, in no order. No link is followed.
+///
+/// # Errors
+/// [`crate::Error::Io`] if a folder cannot be listed; that there is none is no error.
+pub(crate) fn entries(root: &Path) -> Result<Vec<Dated>> {
+    let mut dated = Vec::new();
+    for (year, path) in numbered(root, 4)? {
+        for (month, path) in numbered(&path, 2)? {
+            dated.extend(names(&path)?.into_iter().filter_map(|name| {
+                let date = date_of(year, month, &name)?;
+                let path = path.join(&name);
+                Some(Dated { date, name, path })
+            }));
+        }
+    }
+    Ok(dated)
+}
+
+/// Deletes below `root` what belongs to a date before `oldest_kept`, and the folders of months and
+/// years that are empty then. Returns the dates, ascending. Nothing else is touched.
 ///
 /// # Errors
 /// [`crate::Error::Io`] if something cannot be listed or deleted; the rest is tried first.
 pub(crate) fn expire(root: &Path, oldest_kept: NaiveDate) -> Result<Vec<NaiveDate>> {
     let mut expired = Vec::new();
     let mut result = Ok(());
-    for (year, year_entry) in numbered(root, 4)? {
-        for (month, month_entry) in numbered(&year_entry.path(), 2)? {
-            for entry in list(&month_entry.path())? {
-                let Some(date) = date_of(year, month, &entry).filter(|date| *date < oldest_kept)
-                else {
-                    continue;
-                };
-                match delete(&entry).context("delete", entry.path()) {
-                    Ok(()) => expired.push(date),
-                    Err(error) => result = result.and(Err(error)),
-                }
-            }
-            remove_if_empty(&month_entry.path());
+    for Dated { date, path, .. } in entries(root)? {
+        if date >= oldest_kept {
+            continue;
         }
-        remove_if_empty(&year_entry.path());
+        match delete(&path).context("delete", &path) {
+            Ok(()) => expired.push(date),
+            Err(error) => result = result.and(Err(error)),
+        }
+        for folder in path.ancestors().skip(1).take(2) {
+            // Fails if something is in it, as it should.
+            let _ = fs::remove_dir(folder);
+        }
     }
     expired.sort_unstable();
     expired.dedup();
     result.map(|()| expired)
 }
 
+/// The names in `folder` that are text; none if there is no such folder.
+///
+/// # Errors
+/// [`crate::Error::Io`] if it cannot be listed.
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
+    let names = list(folder)?.into_iter().map(|entry| entry.file_name());
+    Ok(names.filter_map(|name| name.into_string().ok()).collect())
+}
+
 fn list(folder: &Path) -> Result<Vec<DirEntry>> {
     match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(Vec::new())
+        }
         entries => {
             let entries = entries.context("list", folder)?;
             entries.collect::<io::Result<_>>().context("list", folder)
@@ -52,27 +92,22 @@ fn list(folder: &Path) -> Result<Vec<DirEntry>> {
 }
 
 /// The folders in `folder` that are called by a number of so many digits.
-fn numbered(folder: &Path, digits: usize) -> Result<Vec<(u32, DirEntry)>> {
+fn numbered(folder: &Path, digits: usize) -> Result<Vec<(u32, PathBuf)>> {
     let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
     let number = |entry: &DirEntry| {
-        let name = entry.file_name();
-        let name = name.to_str().filter(|name| name.len() == digits)?;
-        name.bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then_some(())?;
-        name.parse().ok()
+        let name = entry.file_name().into_string().ok()?;
+        let is_number = name.len() == digits && name.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| name.parse().ok()).flatten()
     };
-    let entries = list(folder)?.into_iter().filter(is_folder);
-    Ok(entries
-        .filter_map(|entry| Some((number(&entry)?, entry)))
+    let folders = list(folder)?.into_iter().filter(is_folder);
+    Ok(folders
+        .filter_map(|entry| Some((number(&entry)?, entry.path())))
         .collect())
 }
 
-/// The date whose entry this is: its name is the day, or goes on after it with something that is no
-/// digit.
-fn date_of(year: u32, month: u32, entry: &DirEntry) -> Option<NaiveDate> {
-    let name = entry.file_name();
-    let name = name.to_str()?;
+/// The date to which something called `name` belongs: the name is the day, or goes on after it with
+/// something that is neither letter nor digit.
+fn date_of(year: u32, month: u32, name: &str) -> Option<NaiveDate> {
     let (day, rest) = name.split_at_checked(2)?;
     let is_day = day.bytes().all(|byte| byte.is_ascii_digit());
     let goes_on = rest.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -82,16 +117,11 @@ fn date_of(year: u32, month: u32, entry: &DirEntry) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day.parse().ok()?)
 }
 
-fn delete(entry: &DirEntry) -> io::Result<()> {
-    match entry.file_type()?.is_dir() {
-        true => fs::remove_dir_all(entry.path()),
-        false => fs::remove_file(entry.path()),
+fn delete(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
     }
-}
-
-fn remove_if_empty(folder: &Path) {
-    // Fails if something is in it, as it should.
-    let _ = fs::remove_dir(folder);
 }
 
 #[cfg(test)]

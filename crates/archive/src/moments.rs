@@ -18,10 +18,14 @@ use std::{
     time::SystemTime,
 };
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
+use chrono::{DateTime, FixedOffset};
 use parking_lot::Mutex;
 
-use crate::{Clip, MediaSlice, Result, error::IoContext as _};
+use crate::{
+    Clip, MediaSlice, Result,
+    dated::{self, Dated},
+    error::IoContext as _,
+};
 
 mod facts;
 mod name;
@@ -240,20 +244,10 @@ impl Moments {
     /// All files that have the name of a moment.
     fn files(&self) -> Result<Vec<(MomentName, PathBuf)>> {
         let mut files = Vec::new();
-        for (year, path) in numbered(&self.path)? {
-            for (month, path) in numbered(&path)? {
-                for (day, path) in numbered(&path)? {
-                    let date = i32::try_from(year)
-                        .ok()
-                        .and_then(|year| NaiveDate::from_ymd_opt(year, month, day));
-                    let Some(date) = date else { continue };
-                    for file in entries(&path)? {
-                        if let Some(name) = MomentName::of_file(date, &file) {
-                            files.push((name, path.join(file)));
-                        }
-                    }
-                }
-            }
+        for Dated { date, path, .. } in dated::entries(&self.path)? {
+            let names = dated::names(&path)?.into_iter();
+            let moment = |file: String| Some((MomentName::of_file(date, &file)?, path.join(file)));
+            files.extend(names.filter_map(moment));
         }
         Ok(files)
     }
@@ -371,33 +365,4 @@ fn gif_name(path: &Path) -> io::Result<Option<MomentName>> {
         std::str::from_utf8(text).ok()?.parse().ok()
     });
     Ok(name)
-}
-
-/// The folders in `path` whose names are numbers.
-fn numbered(path: &Path) -> Result<Vec<(u32, PathBuf)>> {
-    let numbers = entries(path)?.into_iter().filter_map(|name| {
-        let number = name.parse().ok()?;
-        Some((number, path.join(name)))
-    });
-    Ok(numbers.collect())
-}
-
-/// The names in a folder; none if there is no such folder.
-fn entries(path: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(path) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
-        }
-        entries => entries.context("list", path)?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.context("list", path)?.file_name().into_string());
-    }
-    Ok(names)
 }

@@ -26,6 +26,7 @@ use crate::{
     MediaSlice, Result,
     cmaf::{find, next_box},
     data_dir::DataDir,
+    dated::{self, Dated},
     error::IoContext as _,
 };
 
@@ -227,44 +228,12 @@ impl Timelapses {
 
     /// The dates of which there is a file with that extension, ascending.
     fn dates(&self, extension: &str) -> Result<Vec<NaiveDate>> {
-        let mut dates = Vec::new();
-        for (year, folder) in numbered(&self.root, 4, "")? {
-            for (month, folder) in numbered(&folder, 2, "")? {
-                for (day, _) in numbered(&folder, 2, &format!(".{extension}"))? {
-                    let year = i32::try_from(year).unwrap_or(0);
-                    dates.extend(NaiveDate::from_ymd_opt(year, month, day));
-                }
-            }
-        }
+        let is_meant = |dated: &Dated| dated.name == format!("{:02}.{extension}", dated.date.day());
+        let dated = dated::entries(&self.root)?.into_iter();
+        let mut dates: Vec<_> = dated.filter(is_meant).map(|dated| dated.date).collect();
         dates.sort_unstable();
         Ok(dates)
     }
-}
-
-/// What is in `folder` under a name of `digits` digits and `ending`. Empty if there is no folder.
-fn numbered(folder: &Path, digits: usize, ending: &str) -> Result<Vec<(u32, PathBuf)>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
-        }
-        entries => entries.context("list", folder)?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.context("list", folder)?;
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(ending));
-        let number = number.filter(|number| {
-            number.len() == digits && number.bytes().all(|byte| byte.is_ascii_digit())
-        });
-        found.extend(number.and_then(|number| Some((number.parse().ok()?, entry.path()))));
-    }
-    Ok(found)
 }
 
 /// How long the film at `path` plays, in seconds. `None` if it is no film whose `moov` comes first.
