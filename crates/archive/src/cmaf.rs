@@ -1,6 +1,6 @@
 //! Reads the little of ISO/IEC 14496-12 that recording needs: what a chunk's `moof` says.
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use dayreel_core::{MediaTime, TrackKind};
 use mp4_atom::{Atom, Decode as _, DecodeMaybe as _, FourCC, Header, Moof, Trun};
@@ -9,6 +9,9 @@ use crate::{Error, Result};
 
 /// ISO/IEC 14496-12 §8.8.3.1: `sample_is_non_sync_sample`.
 const NON_SYNC_SAMPLE: u32 = 0x0001_0000;
+
+/// No chunk has more access units: 10 s of sound have some 500.
+const MOST_UNITS: usize = 1 << 16;
 
 pub(crate) const STYP: FourCC = FourCC::new(b"styp");
 pub(crate) const MOOF: FourCC = FourCC::new(b"moof");
@@ -65,15 +68,40 @@ pub(crate) fn find<T: Atom>(track: TrackKind, what: &'static str, bytes: &[u8]) 
             let body = begin
                 .checked_add(size)
                 .and_then(|end| bytes.get(begin..end));
-            let mut body = Cursor::new(body.ok_or_else(|| unreadable(None))?);
+            let body = without_groups(body.ok_or_else(|| unreadable(None))?);
+            let mut body = Cursor::new(&*body);
             return T::decode_body(&mut body).map_err(|e| unreadable(Some(e)));
         }
-        cursor.set_position(cursor.position().saturating_add(size as u64));
+        let next = cursor.position().saturating_add(size as u64);
+        if next > bytes.len() as u64 {
+            // The reader does not expect to stand behind the end.
+            return Err(unreadable(None));
+        }
+        cursor.set_position(next);
     }
 }
 
+/// The boxes in `bytes`, sample group descriptions renamed to free space. Nobody here asks for them,
+/// and the decoder makes as many of them as one says to have, which may be four thousand million.
+fn without_groups(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const GROUPS: &[u8] = b"sgpd";
+    let mut bytes = Cow::Borrowed(bytes);
+    while let Some(at) = bytes.windows(GROUPS.len()).position(|four| four == GROUPS) {
+        bytes.to_mut()[at..at + GROUPS.len()].copy_from_slice(b"free");
+    }
+    bytes
+}
+
+/// Whether a chunk has no more access units than can be: a run may say to have four thousand million
+/// in a few bytes.
+fn is_bounded(moof: &Moof) -> bool {
+    let runs = moof.traf.iter().flat_map(|traf| &traf.trun);
+    let units = runs.map(|run| run.samples.len());
+    units.fold(0, usize::saturating_add) <= MOST_UNITS
+}
+
 fn chunk_info(moof: &Moof) -> Option<ChunkInfo> {
-    let traf = moof.traf.first()?;
+    let traf = moof.traf.first().filter(|_| is_bounded(moof))?;
     let start = MediaTime::from_ticks(traf.tfdt.as_ref()?.base_media_decode_time);
     let default_duration = traf.tfhd.default_sample_duration.unwrap_or(0);
     let samples = || traf.trun.iter().flat_map(|trun: &Trun| trun.samples.iter());
@@ -125,7 +153,7 @@ pub(crate) fn chunk_units(track: TrackKind, moof: &[u8], offset: u64) -> Result<
 }
 
 fn unit_places(moof: &Moof, offset: u64) -> Option<Vec<UnitPlace>> {
-    let traf = moof.traf.first()?;
+    let traf = moof.traf.first().filter(|_| is_bounded(moof))?;
     let mut decode = MediaTime::from_ticks(traf.tfdt.as_ref()?.base_media_decode_time);
     let mut units = Vec::new();
     for run in &traf.trun {
@@ -159,4 +187,49 @@ pub(crate) fn next_box(bytes: &[u8]) -> Option<(FourCC, u64)> {
         header.kind,
         cursor.position().checked_add(header.size? as u64)?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_that_says_to_be_longer_than_all_there_is_does_not_panic() {
+        for head in [
+            &b"\0\0\0\x20styp"[..],
+            b"\xff\xff\xff\xfffree",
+            b"\0\0\0\x01mdat\xff\xff\xff\xff\xff\xff\xff\xff",
+        ] {
+            let error = read_chunk(TrackKind::Video, head).unwrap_err();
+            assert!(matches!(error, Error::Mux { what: "chunk", .. }), "{error}");
+            assert!(crate::read_init(TrackKind::Video, head).is_err());
+        }
+    }
+
+    /// Found by a fuzzer: a few bytes that made gigabytes.
+    #[test]
+    fn counts_that_are_only_said_take_no_memory() {
+        let sized = |kind: &[u8; 4], body: &[u8]| {
+            let len_bytes = u32::try_from(body.len() + 8).unwrap();
+            [&len_bytes.to_be_bytes()[..], kind, body].concat()
+        };
+        let said = u32::MAX.to_be_bytes();
+        let trun = sized(b"trun", &[&[0, 0, 0, 1][..], &said, &[0; 4]].concat());
+        let groups = sized(b"sgpd", &[&[0; 4][..], b"none", &said].concat());
+        let tfhd = sized(
+            b"tfhd",
+            &[
+                0, 2, 0, 0x38, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 0,
+            ],
+        );
+        let tfdt = sized(b"tfdt", &[0; 8]);
+        for last in [trun, groups] {
+            let traf = sized(b"traf", &[&tfhd[..], &tfdt, &last].concat());
+            let mfhd = sized(b"mfhd", &[0; 8]);
+            let moof = sized(b"moof", &[mfhd, traf].concat());
+            assert!(read_chunk(TrackKind::Video, &moof).is_err());
+            let units = chunk_units(TrackKind::Video, &moof, 0);
+            assert!(units.is_err() || units.unwrap().is_empty());
+        }
+    }
 }

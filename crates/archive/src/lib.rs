@@ -22,6 +22,8 @@ mod day_folder;
 mod error;
 mod expiry;
 mod forecast;
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod index_file;
 mod init;

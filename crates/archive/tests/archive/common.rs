@@ -107,8 +107,13 @@ pub(crate) fn sound_init() -> Bytes {
 
 /// A chunk of [`CHUNK_90K`] that starts at `start_90k`.
 pub(crate) fn chunk(start_90k: u64, begins_segment: bool) -> Piece {
+    chunk_of(start_90k, CHUNK_90K, begins_segment)
+}
+
+/// A chunk of ten pictures.
+pub(crate) fn chunk_of(start_90k: u64, duration_90k: u64, begins_segment: bool) -> Piece {
     let entry = |index: u64| TrunEntry {
-        duration: Some(u32::try_from(CHUNK_90K / 10).unwrap()),
+        duration: Some(u32::try_from(duration_90k / 10).unwrap()),
         size: Some(20),
         flags: Some(if begins_segment && index == 0 {
             0x0200_0000

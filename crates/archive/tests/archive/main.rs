@@ -3,6 +3,7 @@
 
 mod clocks;
 mod common;
+mod corpus;
 mod faults;
 mod gaps;
 mod hands;
