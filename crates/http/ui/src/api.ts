@@ -59,7 +59,23 @@ export class ApiError extends Error {
   }
 }
 
+/** A moment that is kept. Times as the server writes them; paths begin with a slash. */
+export interface Moment {
+  readonly time: string;
+  readonly url: string;
+  readonly start: string;
+  readonly duration_s: number;
+  readonly bytes: number;
+  /** Why it is shorter than was asked for, in one word. */
+  readonly starts_late: string | null;
+  readonly ends_early: string | null;
+  readonly gif_url?: string | null;
+  readonly gif_error?: string;
+}
+
 const TIMEOUT_MS = 10_000;
+/** A moment may wait for others for half a minute. */
+const MOMENT_TIMEOUT_MS = 60_000;
 
 // The scripts are in <base>/assets/, so the page also works below a path of a reverse proxy.
 const base = new URL('../', import.meta.url);
@@ -84,13 +100,17 @@ export function serverNowMs(): number {
 }
 
 /** Fetches a path of this server, with a time limit; every failure is an `ApiError`. */
-export async function request(path: string, signal?: AbortSignal): Promise<Response> {
+export async function request(
+  path: string,
+  signal?: AbortSignal,
+  { method = 'GET', timeoutMs = TIMEOUT_MS }: { readonly method?: string; readonly timeoutMs?: number } = {},
+): Promise<Response> {
   const controller = new AbortController();
   const abort = () => controller.abort();
-  const timer = setTimeout(abort, TIMEOUT_MS);
+  const timer = setTimeout(abort, timeoutMs);
   signal?.addEventListener('abort', abort, { once: true });
   try {
-    const response = await fetch(serverUrl(path), { signal: controller.signal, cache: 'no-store' });
+    const response = await fetch(serverUrl(path), { method, signal: controller.signal, cache: 'no-store' });
     const date = Date.parse(response.headers.get('date') ?? '');
     // The header has whole seconds: half a second is the best guess for the rest.
     if (Number.isFinite(date)) serverAheadMs = date + 500 - Date.now();
@@ -147,4 +167,15 @@ export interface Timelapse {
 /** The timelapses, oldest first. */
 export async function fetchTimelapses(id: string, signal?: AbortSignal): Promise<Timelapse[]> {
   return (await (await request(`${encodeURIComponent(id)}/timelapse`, signal)).json()) as Timelapse[];
+}
+
+/** Keeps the last `lengthS` seconds. */
+export async function generateMoment(id: string, lengthS: number): Promise<Moment> {
+  const path = `${encodeURIComponent(id)}/moment/generate/${lengthS}/0`;
+  const response = await request(path, undefined, { method: 'POST', timeoutMs: MOMENT_TIMEOUT_MS });
+  return (await response.json()) as Moment;
+}
+
+export async function deleteMoment(moment: Moment): Promise<void> {
+  await request(moment.url.slice(1), undefined, { method: 'DELETE' });
 }

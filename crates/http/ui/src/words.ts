@@ -76,3 +76,14 @@ export function cannotPlay(codec: string): string {
 export function filmWords(film: { readonly date: string; readonly duration_s: number; readonly bytes: number }): string {
   return `${film.date} · ${Math.round(film.duration_s)} s · ${byteSize(film.bytes)}`;
 }
+
+/** Why a moment is shorter than it was to be. */
+export function missingWords(word: string): string {
+  switch (word) {
+    case 'gap': return 'the camera was away for the rest';
+    case 'format_change': return 'the camera changed its picture format';
+    case 'not_held': return 'nothing older is held';
+    case 'nothing_newer': return 'nothing newer has come';
+    default: return word;
+  }
+}

@@ -5,7 +5,7 @@ import { Backoff } from '../src/player/backoff';
 import { manifestTimes } from '../src/player/manifest';
 import { secondsOf, wallOf } from '../src/player/timeline';
 import { clock, dayLabel, duration, knownZone, localDate, stopwatch } from '../src/time/clock';
-import { audioLine, bitRate, byteSize, cannotPlay, codecName, stateWords, videoLine } from '../src/words';
+import { audioLine, bitRate, byteSize, cannotPlay, codecName, stateWords, videoLine, missingWords } from '../src/words';
 
 const camera: Camera = {
   id: 'door', state: 'live', since: '2026-11-22T17:00:00Z', last_error: null, reconnects: 0,
@@ -88,4 +88,9 @@ test('a live manifest counts from 1970, a finished one from its first segment', 
   assert.equal(from(1795305600)?.originS, 0);
   assert.equal(from(0)?.originS, 1795305600);
   assert.equal(from(0)?.endS, 1795305604);
+});
+
+test('what is missing of a moment is said in words, and a new word as it is', () => {
+  for (const word of ['gap', 'format_change', 'not_held', 'nothing_newer']) assert.match(missingWords(word), / /, word);
+  assert.equal(missingWords('eclipse'), 'eclipse');
 });

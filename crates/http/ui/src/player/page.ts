@@ -13,6 +13,7 @@ import { createBar } from './bar';
 import { chosenEngine, mediaSource, rememberEngine, usableEngines } from './engines';
 import { showDays, showFacts } from './facts';
 import { listenToKeys } from './keys';
+import { createMoment } from './moment';
 import { createPreview } from './preview';
 import { Session } from './session';
 import { createTimelapses } from './timelapses';
@@ -44,7 +45,8 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     live: () => session.goLive(),
   }, createPreview(cameraId));
   const timelapses = createTimelapses(cameraId);
-  const view = createView(cameraId, engines, bar.element, timelapses.element);
+  const moment = createMoment(cameraId, () => zone());
+  const view = createView(cameraId, engines, { bar: bar.element, moment, timelapses: timelapses.element });
   root.replaceChildren(view.header, view.main);
   const session = new Session(view.video, cameraId, engine ?? 'hls');
   const { video } = view;

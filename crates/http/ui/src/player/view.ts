@@ -10,8 +10,15 @@ function button(className: string, label: string, ...children: (Node | string)[]
   return el('button', { type: 'button', class: className, 'aria-label': label, title: label }, ...children);
 }
 
-/** Builds the page of `cameraId`, with `barElement` and `timelapses` in their places. */
-export function createView(cameraId: string, engines: readonly EngineName[], barElement: HTMLElement, timelapses: HTMLElement) {
+/** What others make and the page has a place for. */
+interface Parts {
+  readonly bar: HTMLElement;
+  readonly moment: { readonly button: HTMLButtonElement; readonly element: HTMLElement };
+  readonly timelapses: HTMLElement;
+}
+
+/** Builds the page of `cameraId` with its parts in their places. */
+export function createView(cameraId: string, engines: readonly EngineName[], { bar, moment, timelapses }: Parts) {
   const badge = createBadge();
   const video = el('video', { playsinline: '', preload: 'auto', 'aria-label': `Picture of ${cameraId}` });
   const spinner = el('div', { class: 'spinner', hidden: '', 'aria-hidden': 'true' });
@@ -34,10 +41,10 @@ export function createView(cameraId: string, engines: readonly EngineName[], bar
     { class: 'controls' },
     el('div', { class: 'group' }, play, back, forward, live),
     el('div', { class: 'now' }, time, el('span', { class: 'under' }, date, behind)),
-    el('div', { class: 'group end' }, mute, full),
+    el('div', { class: 'group end' }, moment.button, mute, full),
   );
   const picture = el('div', { class: 'screen' }, video, spinner, bigPlay, message);
-  const stage = el('section', { class: 'stage', 'aria-label': 'Player' }, picture, el('div', { class: 'panel' }, controls, barElement));
+  const stage = el('section', { class: 'stage', 'aria-label': 'Player' }, picture, el('div', { class: 'panel' }, controls, bar));
 
   const days = el('div', { class: 'days', role: 'group', 'aria-label': 'Day' });
   const facts = el('dl', { class: 'details' });
@@ -58,6 +65,7 @@ export function createView(cameraId: string, engines: readonly EngineName[], bar
     'main',
     { class: 'player' },
     stage,
+    moment.element,
     days,
     timelapses,
     el('section', { class: 'about', 'aria-label': 'About the camera' }, facts, el('div', { class: 'choice' }, el('span', {}, 'Player'), enginePicker)),
