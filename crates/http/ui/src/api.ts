@@ -21,6 +21,8 @@ export interface Camera {
   readonly audio: null | { readonly codec: string; readonly sample_rate_hz: number; readonly channels: number; readonly converted_from: string | null };
   readonly last_frame_age_s: number | null;
   readonly dropped_frames: number;
+  /** Why nothing is recorded although the camera delivers. */
+  readonly recording_error: string | null;
   readonly recorded_today_s: number;
   readonly bytes_today: number;
   readonly timezone: string;

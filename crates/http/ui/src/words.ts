@@ -54,6 +54,12 @@ export function videoLine(camera: Camera): string {
   return parts.join(' · ');
 }
 
+/** What is wrong with a camera, or with recording it; empty if nothing is. */
+export function troubleLine(camera: Camera): string {
+  if (camera.state !== 'live') return camera.last_error?.message ?? '';
+  return camera.recording_error === null ? '' : `Not recorded: ${camera.recording_error}`;
+}
+
 /** `AAC, 48 kHz, stereo` */
 export function audioLine(camera: Camera): string {
   const audio = camera.audio;

@@ -5,13 +5,13 @@ import { Backoff } from '../src/player/backoff';
 import { manifestTimes } from '../src/player/manifest';
 import { secondsOf, wallOf } from '../src/player/timeline';
 import { clock, dayLabel, duration, knownZone, localDate, stopwatch } from '../src/time/clock';
-import { audioLine, bitRate, byteSize, cannotPlay, codecName, stateWords, videoLine, missingWords } from '../src/words';
+import { audioLine, bitRate, byteSize, cannotPlay, codecName, missingWords, stateWords, troubleLine, videoLine } from '../src/words';
 
 const camera: Camera = {
   id: 'door', state: 'live', since: '2026-11-22T17:00:00Z', last_error: null, reconnects: 0,
   video: { codec: 'avc1.640028', width: 1920, height: 1080, fps: 29.97, bitrate_bps: 4_000_000, gop_s: 2 },
   audio: { codec: 'mp4a.40.2', sample_rate_hz: 48_000, channels: 2, converted_from: null },
-  last_frame_age_s: 0.04, dropped_frames: 0, recorded_today_s: 10, bytes_today: 10, timezone: 'Europe/Berlin',
+  last_frame_age_s: 0.04, dropped_frames: 0, recording_error: null, recorded_today_s: 10, bytes_today: 10, timezone: 'Europe/Berlin',
 };
 
 test('a camera is described in one line, with what is known', () => {
@@ -22,6 +22,15 @@ test('a camera is described in one line, with what is known', () => {
   const speech = { codec: 'mp4a.40.2', sample_rate_hz: 16_000, channels: 1, converted_from: 'G.711 A-law' };
   assert.equal(audioLine({ ...camera, audio: speech }), 'AAC from G.711 A-law, 16 kHz, mono');
   assert.equal(audioLine({ ...camera, audio: null }), 'No sound');
+});
+
+test('what is wrong with a camera, or with recording it, is said', () => {
+  assert.equal(troubleLine(camera), '');
+  const error = { code: 'timeout', message: 'no answer' };
+  assert.equal(troubleLine({ ...camera, state: 'reconnecting', last_error: error }), 'no answer');
+  // An old error is no news while it is live; a full disk is.
+  assert.equal(troubleLine({ ...camera, last_error: error }), '');
+  assert.equal(troubleLine({ ...camera, recording_error: 'the disk is full' }), 'Not recorded: the disk is full');
 });
 
 test('codecs, rates and sizes have everyday names', () => {

@@ -5,7 +5,7 @@ import { createBadge } from '../badge';
 import { el, icon, setText } from '../dom';
 import { pollWhileVisible } from '../poll';
 import { clock, dayLabel, duration, knownZone, localDate } from '../time/clock';
-import { stateWords, videoLine } from '../words';
+import { stateWords, troubleLine, videoLine } from '../words';
 
 const FRAME_INTERVAL_MS = 10_000;
 const FRAME_WIDTH_PX = 640;
@@ -83,8 +83,9 @@ export function createCard(first: Camera): Card {
     camera = next;
     badge.show(next.state);
     setText(facts, videoLine(next) || stateWords(next.state).sentence);
-    error.hidden = next.last_error === null || next.state === 'live';
-    setText(error, next.last_error?.message ?? '');
+    const trouble = troubleLine(next);
+    error.hidden = trouble === '';
+    setText(error, trouble);
     element.setAttribute('aria-label', `${next.id}: ${stateWords(next.state).label}. Open the player.`);
     showAge();
     if (cameBack) poll.now();

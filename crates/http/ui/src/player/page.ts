@@ -7,7 +7,7 @@ import { pollWhileVisible, type Poll } from '../poll';
 import { localDay } from '../time/bar';
 import { clock, dayLabel, knownZone, localDate, stopwatch } from '../time/clock';
 import { grownTo, type Span } from '../time/spans';
-import { cannotPlay, stateWords } from '../words';
+import { cannotPlay, stateWords, troubleLine } from '../words';
 import type { EngineName } from './adapter';
 import { createBar } from './bar';
 import { chosenEngine, mediaSource, rememberEngine, usableEngines } from './engines';
@@ -117,6 +117,7 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     if (serverProblem) return `${serverProblem} Trying again…`;
     const away = camera && camera.state !== 'live' && session.day?.today !== false ? camera : null;
     if (away) return [stateWords(away.state).sentence, away.last_error?.message].filter(Boolean).join('\n');
+    if (camera?.recording_error && session.day?.today !== false) return troubleLine(camera);
     if (session.trouble) return session.trouble;
     if (camera && days.length > 0 && session.day?.spans.length === 0) return 'Nothing is recorded yet.';
     return null;
