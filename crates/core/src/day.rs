@@ -144,6 +144,60 @@ mod tests {
     }
 
     #[test]
+    fn days_are_as_long_as_the_clocks_say_where_they_are_changed_at_any_hour() {
+        use chrono_tz::{
+            America::{New_York, Nuuk, Santiago},
+            Asia::Beirut,
+            Atlantic::Azores,
+            Australia::Lord_Howe,
+            Europe::Berlin,
+        };
+        for (zone, date, minutes) in [
+            (Berlin, "2026-03-29", 23 * 60),
+            (Berlin, "2026-10-25", 25 * 60),
+            (New_York, "2026-03-08", 23 * 60),
+            (New_York, "2026-11-01", 25 * 60),
+            (Lord_Howe, "2026-04-05", 24 * 60 + 30),
+            (Lord_Howe, "2026-10-04", 23 * 60 + 30),
+            // At midnight, back into the day that was nearly over, and forth over midnight.
+            (Santiago, "2026-04-04", 25 * 60),
+            (Santiago, "2026-04-05", 24 * 60),
+            (Santiago, "2026-09-06", 23 * 60),
+            (Beirut, "2026-03-29", 23 * 60),
+            (Beirut, "2026-10-24", 25 * 60),
+            // An hour before midnight, and from one o'clock to a second midnight.
+            (Nuuk, "2026-03-28", 23 * 60),
+            (Azores, "2026-10-25", 25 * 60),
+        ] {
+            assert_eq!(hours(day(date, zone)), minutes, "{zone} {date}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_instant_is_in_one_day_of_its_zone(
+            zone in 0..chrono_tz::TZ_VARIANTS.len(),
+            // 2015 to 2036: before, some zones turned a minute after midnight.
+            seconds in 1_420_070_400_i64..2_082_758_400,
+        ) {
+            let zone = chrono_tz::TZ_VARIANTS[zone];
+            let wall = chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+            let day = Day::containing(wall, zone);
+            proptest::prop_assert_eq!(day.date(), wall.with_timezone(&zone).date_naive());
+            proptest::prop_assert!(day.start() <= wall && wall < day.end());
+            for (instant, here) in [
+                (day.start(), true),
+                (day.start() - Duration::nanoseconds(1), false),
+                (day.end() - Duration::nanoseconds(1), true),
+                (day.end(), false),
+            ] {
+                proptest::prop_assert_eq!(day.contains(instant), here, "{} {}", zone, instant);
+            }
+            proptest::prop_assert!((23 * 60..=25 * 60).contains(&hours(day)));
+        }
+    }
+
+    #[test]
     fn the_ends_of_time_are_days_too() {
         for zone in [chrono_tz::Etc::GMTMinus14, chrono_tz::Etc::GMTPlus12] {
             for wall in [WallTime::MIN_UTC, WallTime::MAX_UTC] {

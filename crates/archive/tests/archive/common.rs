@@ -178,12 +178,24 @@ pub(crate) fn bytes_of(piece: &Piece) -> Vec<u8> {
 pub(crate) struct Camera {
     pub(crate) archive: Arc<CameraArchive>,
     pub(crate) clock: Arc<ManualClock>,
-    _store: Store,
+    /// Until it is closed.
+    store: Option<Store>,
+}
+
+impl Camera {
+    /// Lets another process have the data directory.
+    pub(crate) fn close(&mut self) {
+        self.store = None;
+    }
 }
 
 /// The camera `cam` in the data directory `root`, with a clock that stands at `now`.
 pub(crate) fn open(root: &Path, zone: Tz, now: &str) -> Camera {
-    let clock = Arc::new(ManualClock::new(wall(now)));
+    open_at(root, zone, wall(now))
+}
+
+pub(crate) fn open_at(root: &Path, zone: Tz, now: WallTime) -> Camera {
+    let clock = Arc::new(ManualClock::new(now));
     let store = Store::open(root).unwrap();
     let archive = store
         .camera("cam".parse().unwrap(), zone, Arc::clone(&clock) as _)
@@ -191,7 +203,7 @@ pub(crate) fn open(root: &Path, zone: Tz, now: &str) -> Camera {
     Camera {
         archive,
         clock,
-        _store: store,
+        store: Some(store),
     }
 }
 

@@ -4,6 +4,7 @@
 mod clocks;
 mod common;
 mod corpus;
+mod days;
 mod faults;
 mod gaps;
 mod hands;
