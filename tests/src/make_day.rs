@@ -15,6 +15,7 @@ mod encode;
 mod repeat;
 mod serve;
 mod shift;
+mod simulate;
 
 use std::{
     path::Path,
@@ -30,6 +31,7 @@ use dayreel_core::{CameraId, Clock, Day, ManualClock, TICKS_PER_SECOND, TrackKin
 
 use repeat::Repeat;
 pub use serve::{CAMERA, Served};
+pub use simulate::{Film, Simulation};
 
 /// Length of the loop of pictures, s. Segments are divisors of it.
 pub const LOOP_S: u32 = 48;

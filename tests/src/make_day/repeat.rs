@@ -34,6 +34,16 @@ impl<'a> Repeat<'a> {
         repeat
     }
 
+    /// From its beginning, at `start`, wherever that lies on the grid.
+    pub(super) fn at(of: &'a Loop, start: WallTime) -> Self {
+        Self {
+            of,
+            begin: MediaTime::wall_to_media(start),
+            next: 0,
+            sequence_number: 0,
+        }
+    }
+
     pub(super) fn kind(&self) -> TrackKind {
         self.of.kind
     }
