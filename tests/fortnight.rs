@@ -108,9 +108,9 @@ impl Fortnight {
                 first.retain(|first, _| *first + Days::new(KEPT.into()) >= date);
                 // Somebody starts the machine again each morning after an even day, and pulls a plug
                 // after the others. Nothing is missed: both are back before the segment is over.
-                if date.day() % 2 == 0 {
+                if date.day().is_multiple_of(2) {
                     let at = now + simulation.segment_length();
-                    simulation = simulation.restart(date.day() % 4 == 0, data, at)?;
+                    simulation = simulation.restart(date.day().is_multiple_of(4), data, at)?;
                 }
             }
             self.check_today(&simulation, date, nth == 0)?;

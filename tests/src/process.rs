@@ -1,9 +1,11 @@
 //! Running the server as users do: the `dayreel` binary with a configuration and a data directory.
 
 mod log;
+mod nginx;
 mod server;
 mod wait;
 
 pub use log::Log;
+pub use nginx::Nginx;
 pub use server::{Server, Setup, binary, latest_day, stop_within};
 pub use wait::{run_within, wait_until};

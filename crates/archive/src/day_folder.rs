@@ -7,14 +7,16 @@ use std::{
 };
 
 use dayreel_core::{Day, GapCause, MediaTime, TrackKind};
-use dayreel_manifest::{DayTimeline, GAP_90K, Init, Segment, Sequence, Slice};
+use dayreel_manifest::{
+    DayTimeline, GAP_90K, Init, Segment, Sequence, Slice, multivariant_playlist,
+};
 use parking_lot::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::{
     MediaSlice, Result, aside,
     data_dir::DataDir,
     index::{self, Entry, FileRange},
-    index_file::IndexFile,
+    index_file::{IndexFile, replace},
     recovery::{self, Mend},
     track_writer::index_name,
 };
@@ -234,6 +236,15 @@ impl DayFolder {
             index.fix(fix, self.timeline().track(kind).first())?;
         }
         Ok(count)
+    }
+
+    /// Writes the playlist of both tracks, so that a static file server needs no more than the
+    /// folder. Its names are those of the indexes.
+    pub(crate) fn write_multivariant(&self) -> Result<()> {
+        let text = multivariant_playlist(&self.timeline());
+        text.map_or(Ok(()), |text| {
+            replace(&self.path.join("playlist.m3u8"), &text)
+        })
     }
 
     /// The stretches of the day in which nothing was recorded although the camera was to be, in

@@ -6,6 +6,8 @@
 //!   video.m3u8              the index: a static HLS playlist, append-only
 //!   video-00.mp4 … -23.mp4  one fragmented MP4 an hour
 //!   audio.m3u8, audio-00.mp4 …
+//!   playlist.m3u8           both tracks, written when a session or the day ends
+//!   video.aside-1.m3u8      what a clock recorded that was ahead, and was set back
 //! data/front-door/moments/
 //!   2026/11/22/17-03-05.mp4 progressive, and complete when it has its name
 //! ```

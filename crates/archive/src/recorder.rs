@@ -123,7 +123,18 @@ impl Recorder {
                 result = result.and(writer.finish_segment()).and(writer.sync());
             }
         }
+        if let Some(video) = &self.tracks[TrackKind::Video as usize].writer {
+            self.write_multivariant(video.folder());
+        }
         result
+    }
+
+    /// Nothing of ours needs that playlist: without it the recording goes on.
+    fn write_multivariant(&self, folder: &DayFolder) {
+        if let Err(error) = folder.write_multivariant() {
+            warn!(camera = %self.archive.id(), error = &error as &dyn std::error::Error,
+                "the playlist for other servers is not written");
+        }
     }
 
     fn append_chunk(&mut self, kind: TrackKind, begins: bool, parts: &[Bytes]) -> Result<()> {
@@ -251,7 +262,10 @@ impl Recorder {
             let end = done.folder().end(kind).unwrap_or_default();
             let is_missing = midnight.saturating_since(end) > GAP_90K;
             done.close_day(is_missing.then_some(cause))?;
+            let done = Arc::clone(done.folder());
+            self.write_multivariant(&done);
         }
+        let track = &mut self.tracks[kind as usize];
         let mut next = TrackWriter::new(kind, folder, Arc::clone(archive.clock()));
         let end = match (next.folder().end(kind), track.gone.take()) {
             (Some(end), _) => Some(end),
@@ -283,7 +297,7 @@ pub(crate) fn close_left_open(folder: &Arc<DayFolder>, clock: &Arc<dyn Clock>) -
         let cause = is_missing.then_some(GapCause::Restart);
         TrackWriter::new(kind, Arc::clone(folder), Arc::clone(clock)).close_day(cause)?;
     }
-    Ok(())
+    folder.write_multivariant()
 }
 
 /// Numbers the first segment of a day after the last of the day before, and returns where that

@@ -6,7 +6,6 @@
 
 mod connection;
 mod documents;
-mod nginx;
 mod start;
 mod traffic;
 

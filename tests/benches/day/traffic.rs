@@ -12,10 +12,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use dayreel_tests::{
     make_day::{CAMERA, Media, Served},
+    process::Nginx,
     rules::hls,
 };
 
-use crate::{connection::Connection, nginx::Nginx};
+use crate::connection::Connection;
 
 const PLAYERS: usize = 50;
 /// Of each run; server and rival take turns.

@@ -1,6 +1,7 @@
 //! A camera with sound, a server that records it, a folder for what the players saw.
 
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,6 +76,27 @@ impl Scene {
         camera.restart()?;
         server.restart()?;
         Self::of(server, camera, turn)
+    }
+
+    /// The same, on a machine whose clock says that it is `left` until midnight (in UTC), by
+    /// libfaketime. The camera's clock, and so the time in its pictures, is the real one.
+    ///
+    /// # Errors
+    /// Either does not start, or libfaketime is not installed.
+    pub fn start_before_midnight(left: Duration) -> Result<(Self, Midnight)> {
+        let turn = turn();
+        let camera = Self::camera()?;
+        let now = Utc::now();
+        let today = Day::containing(now, chrono_tz::UTC);
+        let ahead = today.end() - chrono::Duration::from_std(left)? - now;
+        let mut setup = Self::setup(&camera, "UTC");
+        setup.environment = fake_time(ahead)?;
+        let server = Server::start(setup)?;
+        let midnight = Midnight {
+            day: today,
+            ahead_ms: ahead.num_seconds() * 1000,
+        };
+        Ok((Self::of(server, camera, turn)?, midnight))
     }
 
     fn camera() -> Result<Camera> {
@@ -184,7 +206,7 @@ impl Scene {
             .name()
             .unwrap_or("players")
             .to_owned();
-        let kept = std::env::var_os(KEEP).map(|folder| PathBuf::from(folder).join(test));
+        let kept = env::var_os(KEEP).map(|folder| PathBuf::from(folder).join(test));
         let plan = Plan {
             out: kept.unwrap_or_else(|| self.out.path().to_owned()),
             deadline_s,
@@ -192,6 +214,42 @@ impl Scene {
         };
         Ok(play(&plan)?.runs)
     }
+}
+
+/// The end of a day that was moved to where a test needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Midnight {
+    /// The day that it ends.
+    pub day: Day,
+    /// How far the server's clock is ahead of the real one.
+    pub ahead_ms: i64,
+}
+
+impl Midnight {
+    /// When it is, by the server's clock, in ms since 1970.
+    pub fn wall_ms(&self) -> i64 {
+        self.day.end().timestamp_millis()
+    }
+}
+
+/// The environment of a process whose wall clock is ahead.
+fn fake_time(ahead: chrono::Duration) -> Result<Vec<(String, String)>> {
+    let library = |folder: &Path| folder.join("faketime/libfaketimeMT.so.1");
+    let of_debian = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
+    let folders = [of_debian.as_str(), "/usr/lib64", "/usr/lib"];
+    let found = folders.map(|folder| library(Path::new(folder)));
+    let found = found.into_iter().find(|library| library.is_file());
+    let library = found.context("no libfaketime: apt-get install libfaketime")?;
+    let variables = [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME", format!("{:+}s", ahead.num_seconds())),
+        // The steady clock is never set.
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("NO_FAKE_STAT", "1".to_owned()),
+    ];
+    Ok(variables
+        .map(|(name, value)| (name.to_owned(), value))
+        .into())
 }
 
 /// A zone in which it is about noon, so that no test runs into midnight.

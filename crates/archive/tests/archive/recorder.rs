@@ -89,8 +89,8 @@ fn a_restart_that_lost_nothing_leaves_no_trace() {
     let folder = root.path().join("cam/days/2026-11-22");
     assert_eq!(
         fs::read_dir(folder).unwrap().count(),
-        2,
-        "one index, one hour file"
+        3,
+        "one index, one hour file, one playlist of both tracks"
     );
 }
 

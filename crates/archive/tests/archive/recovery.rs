@@ -153,5 +153,5 @@ fn recording_goes_on_after_recovery() {
         recorder.finish().unwrap();
     }
     assert_eq!(found(whole.path()), [(0, 4), (4, 4), (8, 4), (20, 4)]);
-    assert_eq!(fs::read_dir(whole.path().join(DAY)).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(whole.path().join(DAY)).unwrap().count(), 3);
 }

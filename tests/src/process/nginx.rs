@@ -1,4 +1,4 @@
-//! The rival: nginx with two workers and sendfile on the same folder.
+//! nginx with two workers and sendfile on a folder: a rival, and a server that knows nothing of us.
 
 use std::{
     fs,
@@ -9,21 +9,27 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use dayreel_tests::process::{stop_within, wait_until};
 use tempfile::TempDir;
+
+use super::{stop_within, wait_until};
 
 const START: Duration = Duration::from_secs(10);
 
 /// A running nginx; dropping it ends it.
-pub(crate) struct Nginx {
+#[derive(Debug)]
+pub struct Nginx {
     child: Child,
-    pub(crate) address: SocketAddr,
+    /// Where it listens.
+    pub address: SocketAddr,
     _folder: TempDir,
 }
 
 impl Nginx {
-    /// Serves the files below `root`.
-    pub(crate) fn start(root: &Path) -> Result<Self> {
+    /// Serves the files below `root`, to pages of any origin.
+    ///
+    /// # Errors
+    /// nginx is not installed or does not answer in time.
+    pub fn start(root: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("dayreel-nginx-")
             .tempdir()?;
@@ -43,7 +49,7 @@ impl Nginx {
              events {{ worker_connections 256; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n\
              {temporary}\n\
-             server {{ listen {address}; root {}; }} }}\n",
+             server {{ listen {address}; root {}; add_header Access-Control-Allow-Origin *; }} }}\n",
             root.display()
         );
         let path = folder.path().join("nginx.conf");
@@ -65,7 +71,10 @@ impl Nginx {
     }
 
     /// The master and its workers.
-    pub(crate) fn pids(&self) -> Result<Vec<u32>> {
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn pids(&self) -> Result<Vec<u32>> {
         let master = self.child.id();
         let children = format!("/proc/{master}/task/{master}/children");
         let mut pids = vec![master];
