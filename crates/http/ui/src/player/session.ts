@@ -22,6 +22,12 @@ const JUMP_PAUSE_MS = 3_000;
 /** Media this far past the live edge is in the player's list for certain: at least one segment is. */
 const REACH_MS = 2_000;
 const SERVER_RETRY_MS = 1_000;
+/** A new day needs as much before a player can keep its distance from the live edge in it; the old one lasts so long. */
+const ENOUGH_MS = 12_000;
+
+function recordedMs(day: Day): number {
+  return day.spans.reduce((sum, span) => sum + span.endMs - span.startMs, 0);
+}
 
 export class Session {
   adapter: Adapter | null = null;
@@ -108,7 +114,7 @@ export class Session {
       const wall = this.lastWallMs;
       const today = days.find((day) => day.today);
       if (!this.follow && same && wall !== null) this.open(same, wall);
-      else if (today && today.spans.length > 0) this.open(today, null);
+      else if (today && recordedMs(today) >= ENOUGH_MS) this.open(today, null);
     }
   }
 
@@ -182,7 +188,9 @@ export class Session {
     this.lastWallMs = wall;
     const seconds = this.video.currentTime;
     const moved = seconds !== this.lastSeconds;
-    if (moved || this.video.paused) this.progressAt = now;
+    // What was opened but has no picture yet is paused, too, and may never get one.
+    const rests = this.video.paused && (this.video.readyState >= 2 || !this.wantsPlay);
+    if (moved || rests) this.progressAt = now;
     if (moved && this.lastSeconds >= 0 && !this.video.seeking) {
       this.trouble = null;
       this.backoff.reset();
