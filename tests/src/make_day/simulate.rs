@@ -33,7 +33,7 @@ pub struct Simulation<'a> {
     film: &'a Film,
     id: CameraId,
     zone: Tz,
-    store: Store,
+    _store: Store,
     clock: Arc<ManualClock>,
     archive: Arc<CameraArchive>,
     recorder: Recorder,
@@ -57,7 +57,7 @@ impl<'a> Simulation<'a> {
             film,
             id,
             zone,
-            store,
+            _store: store,
             clock,
             archive,
             recorder,
@@ -121,14 +121,9 @@ impl<'a> Simulation<'a> {
         if cleanly {
             self.recorder.finish()?;
         }
-        let Self {
-            film,
-            id,
-            zone,
-            store,
-            ..
-        } = self;
-        drop(store);
+        let (film, id, zone) = (self.film, self.id.clone(), self.zone);
+        // The data directory is free when all that uses it is gone.
+        drop(self);
         Self::start(data, id.as_str(), zone, at, film)
     }
 

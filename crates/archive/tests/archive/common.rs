@@ -178,15 +178,7 @@ pub(crate) fn bytes_of(piece: &Piece) -> Vec<u8> {
 pub(crate) struct Camera {
     pub(crate) archive: Arc<CameraArchive>,
     pub(crate) clock: Arc<ManualClock>,
-    /// Until it is closed.
-    store: Option<Store>,
-}
-
-impl Camera {
-    /// Lets another process have the data directory.
-    pub(crate) fn close(&mut self) {
-        self.store = None;
-    }
+    _store: Store,
 }
 
 /// The camera `cam` in the data directory `root`, with a clock that stands at `now`.
@@ -203,7 +195,7 @@ pub(crate) fn open_at(root: &Path, zone: Tz, now: WallTime) -> Camera {
     Camera {
         archive,
         clock,
-        store: Some(store),
+        _store: store,
     }
 }
 

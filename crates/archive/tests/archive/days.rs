@@ -36,8 +36,8 @@ struct Run<'a> {
     root: &'a Path,
     zone: Tz,
     now: WallTime,
-    camera: Camera,
-    recorder: Recorder,
+    /// `None` while nothing runs.
+    server: Option<(Camera, Recorder)>,
     /// What is complete, in order.
     complete: Vec<(WallTime, WallTime)>,
     /// What is being recorded.
@@ -48,18 +48,23 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn start(root: &'a Path, zone: Tz, now: WallTime) -> Self {
-        let camera = open_at(root, zone, now);
-        let recorder = recorder(&camera);
         Self {
             root,
             zone,
             now,
-            camera,
-            recorder,
+            server: Some(serve(root, zone, now)),
             complete: Vec::new(),
             open: None,
             listed: BTreeSet::new(),
         }
+    }
+
+    fn camera(&self) -> &Camera {
+        &self.server.as_ref().unwrap().0
+    }
+
+    fn recorder(&mut self) -> &mut Recorder {
+        &mut self.server.as_mut().unwrap().1
     }
 
     /// Asked of the zone database, not of [`dayreel_core::Day`].
@@ -82,20 +87,19 @@ impl<'a> Run<'a> {
                 }
             }
             Step::Away(seconds) => {
-                self.recorder.finish().unwrap();
+                self.recorder().finish().unwrap();
                 self.complete_open();
                 self.pass(TimeDelta::seconds(seconds));
             }
             Step::Restart { clean, after_s } => {
                 if clean {
-                    self.recorder.finish().unwrap();
+                    self.recorder().finish().unwrap();
                 }
                 // What was open is one whole chunk: a kill does not cost it.
                 self.complete_open();
                 self.pass(TimeDelta::seconds(after_s));
-                self.camera.close();
-                self.camera = open_at(self.root, self.zone, self.now);
-                self.recorder = recorder(&self.camera);
+                self.server = None;
+                self.server = Some(serve(self.root, self.zone, self.now));
             }
         }
         self.check();
@@ -103,14 +107,14 @@ impl<'a> Run<'a> {
 
     fn pass(&mut self, time: TimeDelta) {
         self.now += time;
-        self.camera.clock.set(self.now);
+        self.camera().clock.set(self.now);
     }
 
     fn segment(&mut self, length: TimeDelta) {
         let start = MediaTime::wall_to_media(self.now).ticks();
         let length_90k = length.num_seconds().unsigned_abs() * TICKS_PER_SECOND;
         let piece = chunk_of(start, length_90k, true);
-        self.recorder.append(Video, piece).unwrap();
+        self.recorder().append(Video, piece).unwrap();
         let turned = self
             .open
             .is_some_and(|(start, _)| self.date(start) != self.date(self.now));
@@ -141,7 +145,7 @@ impl<'a> Run<'a> {
     }
 
     fn check(&self) {
-        let archive = &self.camera.archive;
+        let archive = &self.camera().archive;
         let (now, live, today) = (self.now, self.live(), self.date(self.now));
         let said = archive.today().map(|folder| folder.day().date());
         assert_eq!(said, live, "today at {now}");
@@ -195,10 +199,11 @@ impl<'a> Run<'a> {
     }
 }
 
-fn recorder(camera: &Camera) -> Recorder {
+fn serve(root: &Path, zone: Tz, now: WallTime) -> (Camera, Recorder) {
+    let camera = open_at(root, zone, now);
     let mut recorder = camera.archive.recorder();
     recorder.append(Video, Piece::Init(init(40))).unwrap();
-    recorder
+    (camera, recorder)
 }
 
 proptest! {
@@ -250,7 +255,7 @@ fn days_are_named_rightly_where_clocks_are_changed() {
                 after_s: 0,
             });
         }
-        let summaries = run.camera.archive.summaries().unwrap();
+        let summaries = run.camera().archive.summaries().unwrap();
         assert!(summaries.iter().all(|one| one.gaps.is_empty()), "{zone}");
     }
 }
