@@ -24,6 +24,9 @@ use crate::{
 /// The tracks, in the order in which they are counted.
 pub(crate) const KINDS: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
 
+/// The playlist of both tracks.
+pub(crate) const MULTIVARIANT: &str = "playlist.m3u8";
+
 /// A day folder and its timeline. Written by the [`crate::Recorder`], read by everybody.
 #[derive(Debug)]
 pub struct DayFolder {
@@ -242,9 +245,7 @@ impl DayFolder {
     /// folder. Its names are those of the indexes.
     pub(crate) fn write_multivariant(&self) -> Result<()> {
         let text = multivariant_playlist(&self.timeline());
-        text.map_or(Ok(()), |text| {
-            replace(&self.path.join("playlist.m3u8"), &text)
-        })
+        text.map_or(Ok(()), |text| replace(&self.path.join(MULTIVARIANT), &text))
     }
 
     /// The stretches of the day in which nothing was recorded although the camera was to be, in

@@ -10,7 +10,7 @@
 //! | bytes after the last whole chunk of a file | moved to `lost+found` |
 //! | an hour file without media of ours, a foreign file, one that does not open | moved there |
 //! | an index of which no media is left | moved there |
-//! | an empty folder | deleted |
+//! | an empty folder, or one with the playlist of both tracks alone | deleted |
 //!
 //! No media is ever deleted. `lost+found` is in the camera's folder: `front-door/lost+found/2026-11-22/`.
 
@@ -29,7 +29,7 @@ use dayreel_core::{CameraId, Day, TrackKind};
 use crate::{
     Result, aside,
     data_dir::{DataDir, is_in_use},
-    day_folder::{KINDS, State},
+    day_folder::{KINDS, MULTIVARIANT, State},
     error::IoContext as _,
     index_file::{IndexFix, replace},
     recovery::{LoadedTrack, SoundFiles, merge},
@@ -201,7 +201,8 @@ impl DayCheck {
     /// Returns how many segments are sound, and their bytes.
     fn check(&mut self, date: NaiveDate, repair: bool) -> Result<(u64, u64)> {
         if self.is_empty()? {
-            let is_mended = repair && fs::remove_dir(&self.folder).is_ok();
+            // The playlist of both tracks names what is gone.
+            let is_mended = repair && fs::remove_dir_all(&self.folder).is_ok();
             self.report("", Damage::EmptyFolder, is_mended);
             return Ok((0, 0));
         }
@@ -241,8 +242,12 @@ impl DayCheck {
     }
 
     fn is_empty(&self) -> Result<bool> {
-        let mut entries = fs::read_dir(&self.folder).context("list", &self.folder)?;
-        Ok(entries.next().is_none())
+        for entry in fs::read_dir(&self.folder).context("list", &self.folder)? {
+            if entry.context("list", &self.folder)?.file_name() != MULTIVARIANT {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What is not ours. File managers and NAS systems leave things that begin with a dot or `@`.
@@ -255,6 +260,7 @@ impl DayCheck {
                 let is_hour = HourName::parse(kind, &name).is_some();
                 is_hour || name == index_name(kind) || aside::is_aside(kind, &name)
             });
+            let is_ours = is_ours || name == MULTIVARIANT;
             if !is_ours && !name.starts_with(['.', '@']) && !self.is_written {
                 foreign.push(name);
             }
