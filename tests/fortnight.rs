@@ -23,6 +23,8 @@ const FPS: u32 = 1;
 /// So many segments after each midnight, and one in so many otherwise, everything is looked at.
 const CLOSE_LOOK: usize = 4;
 const FAR_LOOK: usize = 100;
+/// So many segments after each midnight what is too old is deleted: 8 min.
+const EXPIRY: usize = 10;
 
 /// A picture a second, in segments that no midnight falls between: they begin at odd seconds.
 fn film() -> Result<&'static Film> {
@@ -104,14 +106,17 @@ impl Fortnight {
                 (last, since_midnight) = (date, 0);
                 let before = date.pred_opt().context("no day before")?;
                 self.check_finished(&simulation, data, before, begin)?;
-                simulation.archive().expire(KEPT)?;
-                first.retain(|first, _| *first + Days::new(KEPT.into()) >= date);
                 // Somebody starts the machine again each morning after an even day, and pulls a plug
                 // after the others. Nothing is missed: both are back before the segment is over.
                 if date.day().is_multiple_of(2) {
                     let at = now + simulation.segment_length();
                     simulation = simulation.restart(date.day().is_multiple_of(4), data, at)?;
                 }
+            }
+            // Not before the minutes in which players may still watch the day before.
+            if since_midnight == EXPIRY {
+                simulation.archive().expire(KEPT)?;
+                first.retain(|first, _| *first + Days::new(KEPT.into()) >= date);
             }
             self.check_today(&simulation, date, nth == 0)?;
             if since_midnight < CLOSE_LOOK || nth % FAR_LOOK == 0 {
