@@ -97,17 +97,16 @@ pub fn media_playlist(
     Some(document.finish())
 }
 
-/// No EXT-X-PLAYLIST-TYPE while the day is live: EVENT would promise that nothing is ever removed,
-/// but at midnight the old day slides out of `today`.
+/// No EXT-X-PLAYLIST-TYPE: EVENT would promise that nothing is ever removed, but at midnight the old
+/// day slides out of `today`; VOD that nothing ever changes (RFC 8216 §4.3.3.5), but a full disk may
+/// cost a finished day its first hours.
 fn write_header(track: &Track, finished: bool, text: &mut String) {
     let target_s = track.target_duration_s();
     let _ = write!(
         text,
         "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target_s}\n"
     );
-    if finished {
-        text.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n");
-    } else {
+    if !finished {
         let until_s = SKIP_TARGETS * target_s;
         let _ = writeln!(text, "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={until_s}.0");
     }
