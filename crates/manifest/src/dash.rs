@@ -36,22 +36,26 @@ pub fn manifest(
     let first = first_instant(day, presentation).filter(|_| !day.is_empty())?;
     let held_back = matches!(presentation, Presentation::Live { .. }) && day.is_incomplete();
     let shown = day.periods().len() - usize::from(held_back);
-    if shown == 0 {
+    let tracks = [TrackKind::Video, TrackKind::Audio].map(|kind| day.track(kind));
+    // One of which nothing is left between others has no AdaptationSet (§5.3.2.2 wants one).
+    let is_left = |index: &usize| !tracks.iter().all(|track| track.is_absent(*index));
+    if !(0..shown).any(|index| is_left(&index)) {
         return None;
     }
     let mut document = Builder::new(encoding);
     write_mpd_start(day, presentation, first, document.text());
-    for (index, start) in day.periods().iter().take(shown).enumerate() {
+    for index in (0..shown).filter(is_left) {
+        let start = day.periods()[index];
         let origin = match presentation {
             Presentation::Live { .. } => MediaTime::default(),
             Presentation::Finished => first,
         };
-        let start = first.max(*start);
+        let start = first.max(start);
         let (id, begin) = (day.periods_gone() + index, start.saturating_since(origin));
         let (text, begin) = (document.text(), Seconds(begin));
         let _ = write!(text, "<Period id=\"{id}\" start=\"PT{begin}S\">");
-        for kind in [TrackKind::Video, TrackKind::Audio] {
-            write_adaptation_set(day.track(kind), index, start, &mut document);
+        for track in tracks {
+            write_adaptation_set(track, index, start, &mut document);
         }
         document.text().push_str("</Period>");
     }

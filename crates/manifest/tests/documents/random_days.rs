@@ -10,16 +10,16 @@ use crate::camera::{MIDNIGHT_90K, Recorded, SECOND};
 #[derive(Clone, Debug)]
 pub(crate) struct Stretch {
     /// 0: it follows at once; then both codecs or one of them may still be others.
-    gap_90k: u64,
-    video_codec: u8,
-    audio_codec: u8,
-    has_audio: bool,
+    pub(crate) gap_90k: u64,
+    pub(crate) video_codec: u8,
+    pub(crate) audio_codec: u8,
+    pub(crate) has_audio: bool,
     /// Durations of its video segments.
-    video_90k: Vec<u32>,
+    pub(crate) video_90k: Vec<u32>,
     /// Duration of its audio segments.
-    audio_90k: u32,
+    pub(crate) audio_90k: u32,
     /// How much later than the video its sound starts.
-    audio_offset_90k: i64,
+    pub(crate) audio_offset_90k: i64,
 }
 
 fn durations() -> impl Strategy<Value = Vec<u32>> {

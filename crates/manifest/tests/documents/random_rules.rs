@@ -8,7 +8,7 @@ use crate::{
     camera::{Recorded, SECOND, append, append_listed, by_end, day_of, empty_day},
     gzip,
     hls_reader::Media,
-    random_days::{record, stretches, with_steady_sound},
+    random_days::{Stretch, record, stretches, with_steady_sound},
     rules::{check_dash, check_hls, dash, finished_dash, hls, of_kind},
 };
 
@@ -37,6 +37,26 @@ fn restarted(recorded: &[Recorded]) -> DayTimeline {
         append_listed(&mut again, &segment, discontinuity);
     }
     again
+}
+
+#[test]
+fn a_period_of_which_nothing_is_left_is_not_in_the_manifest() {
+    let stretch = |video_codec, has_audio| Stretch {
+        gap_90k: 0,
+        video_codec,
+        audio_codec: 0,
+        has_audio,
+        video_90k: vec![90_000; 4],
+        audio_90k: 90_000,
+        audio_offset_90k: 0,
+    };
+    let days = [stretch(0, true), stretch(1, false), stretch(0, false)];
+    let recorded = record(&days, 0);
+    // The pictures of the first two are gone, the sound of the first is not.
+    let day = day_of(&recorded).without_first([8, 0]);
+    let periods = finished_dash(&day);
+    let ids: Vec<_> = periods.iter().map(|period| period.id.as_str()).collect();
+    assert_eq!(ids, ["0", "2"]);
 }
 
 proptest! {
