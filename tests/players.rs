@@ -4,6 +4,8 @@
 //! picture on the screen is the one the player says it shows. `DAYREEL_PLAYERS_OUT=folder` keeps
 //! the pictures and screenshots.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use dayreel_tests::make_day::{LOOP_S, Media};
 use dayreel_tests::players::scene::{CAMERA, FPS};
@@ -21,6 +23,8 @@ const FOREIGN: [Player; 4] = [
 ];
 /// How long the live edge is followed, in s.
 const WATCH_S: u32 = 30;
+/// For so long nothing is recorded.
+const GAP: Duration = Duration::from_millis(500);
 /// How far back our page's bar is dragged, in s.
 const DRAGGED_BACK_S: f64 = 20.0;
 /// Bounds each player's run, in s.
@@ -64,7 +68,7 @@ fn players_cross_the_gap_of_a_restart() -> Result<()> {
     let mut scene = Scene::start()?;
     scene.wait_recorded(8)?;
     scene.server.kill()?;
-    scene.server.restart()?;
+    scene.server.restart_after(GAP)?;
     scene.wait_recorded(20)?;
     let spans = scene.spans()?;
     assert_eq!(spans.len(), 2, "{spans:?}");

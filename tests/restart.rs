@@ -1,19 +1,21 @@
 //! A server that is killed or stopped while it records, and started again: the day goes on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chrono::Utc;
 use dayreel_testcam::{AudioCodec, Format, Gop, PictureSettings, Track, VideoCodec};
 use dayreel_tests::{
     foreign::{Input, Limit, Stream, packets},
-    process::{latest_day, wait_until},
+    process::latest_day,
     rules::hls,
     stage::{CAMERA, Day, Rendition, Stage, match_sent},
 };
 
 /// The picture's normal form.
 const FORMAT: Format = Format::LengthPrefixed(VideoCodec::H264);
+/// For so long nothing is recorded.
+const GAP: Duration = Duration::from_millis(500);
 /// What a kill may cost, µs: the open chunk, and what was on its way.
 const MAX_LOSS_US: i64 = 1_000_000;
 
@@ -44,18 +46,6 @@ fn checked_day(stage: &Stage) -> Result<Day> {
         findings.assert_none(&format!("the {track} index"));
     }
     Ok(day)
-}
-
-/// Starts the server again when what is missed is longer than what counts as a gap: 0.1 s. The
-/// camera's next keyframe may come sooner.
-fn restart_after_a_gap(stage: &mut Stage) -> Result<()> {
-    let earliest = Instant::now() + Duration::from_millis(500);
-    wait_until(Duration::from_secs(5), || {
-        (Instant::now() >= earliest).then_some(())
-    })
-    .context("the clock stands still")?;
-    stage.server.restart()?;
-    Ok(())
 }
 
 /// Waits until the restarted server has recorded again, and returns the day: everything listed
@@ -114,7 +104,7 @@ fn a_kill_costs_less_than_a_second() -> Result<()> {
     let before = checked_day(&stage)?;
     let killed_us = Utc::now().timestamp_micros();
     stage.server.kill()?;
-    restart_after_a_gap(&mut stage)?;
+    stage.server.restart_after(GAP)?;
     let (after, kept) = day_goes_on(&stage, &before)?;
     let loss_us = killed_us - last_before_break(&stage, &after, kept)?;
     eprintln!("lost by the kill: {} ms", loss_us / 1000);
@@ -128,7 +118,7 @@ fn the_same_camera_keeps_its_init_segments() -> Result<()> {
     let mut stage = recorded()?;
     let before = checked_day(&stage)?;
     stage.server.kill()?;
-    restart_after_a_gap(&mut stage)?;
+    stage.server.restart_after(GAP)?;
     let (after, _) = day_goes_on(&stage, &before)?;
     for rendition in [Some(&after.video), after.audio.as_ref()] {
         let inits = &rendition.context("the camera has sound")?.inits;
@@ -144,7 +134,7 @@ fn a_stop_writes_everything_and_ends_with_0() -> Result<()> {
     let stopped_us = Utc::now().timestamp_micros();
     let status = stage.server.stop()?;
     ensure!(status.code() == Some(0), "{status}");
-    restart_after_a_gap(&mut stage)?;
+    stage.server.restart_after(GAP)?;
     let (after, kept) = day_goes_on(&stage, &before)?;
     let loss_us = stopped_us - last_before_break(&stage, &after, kept)?;
     eprintln!("lost by the stop: {} ms", loss_us / 1000);
@@ -158,7 +148,7 @@ fn a_foreign_reader_crosses_the_gap() -> Result<()> {
     let mut stage = recorded()?;
     let before = checked_day(&stage)?;
     stage.server.kill()?;
-    restart_after_a_gap(&mut stage)?;
+    stage.server.restart_after(GAP)?;
     let (after, _) = day_goes_on(&stage, &before)?;
     let due = after.video.packets();
     let playlist = stage

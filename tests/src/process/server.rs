@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -124,6 +124,17 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn restart(&mut self) -> Result<()> {
         self.launch()
+    }
+
+    /// The same once `gap` has passed: what is missed in less than 0.1 s is no gap.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn restart_after(&mut self, gap: Duration) -> Result<()> {
+        let earliest = Instant::now() + gap;
+        let passed = || (Instant::now() >= earliest).then_some(());
+        wait_until(gap + START, passed).context("the clock stands still")?;
+        self.restart()
     }
 
     fn launch(&mut self) -> Result<()> {

@@ -81,7 +81,9 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
     const now = performance.now();
     if (player.isReady() && now - knownAt > TIMES_CACHE_MS) {
       knownAt = now;
-      known = manifestTimes(player.getManifest());
+      const fresh = manifestTimes(player.getManifest());
+      // After midnight it is the manifest of a finished day, whose times begin at 0: the player's go on since 1970.
+      known = fresh && known ? { ...fresh, originS: known.originS } : fresh;
     }
     return known;
   }
