@@ -22,6 +22,8 @@ const RECORDED_S: u32 = 16;
 const AFTER_MS: i64 = 20_000;
 /// Bounds each player's run, in s.
 const DEADLINE_S: u32 = 240;
+/// For so long nothing is recorded while the server is away.
+const GAP: Duration = Duration::from_millis(500);
 
 #[test]
 fn who_watches_today_goes_on_over_midnight() -> Result<()> {
@@ -133,7 +135,7 @@ fn gaps_of_a_restart_and_of_a_camera_that_is_away_have_their_causes() -> Result<
     let mut scene = Scene::start()?;
     scene.wait_recorded(8)?;
     scene.server.kill()?;
-    scene.server.restart()?;
+    scene.server.restart_after(GAP)?;
     scene.wait_recorded(16)?;
     scene.camera.stop()?;
     let path = format!("/api/cameras/{CAMERA}");
