@@ -4,6 +4,8 @@
 const TICK_MS = 100;
 /** A picture is shown no longer than this: 10 a second are the fewest a test camera makes. */
 const PICTURE_S = 0.1;
+/** What a page may need to open another day. */
+const REOPEN_DEADLINE_MS = 20_000;
 /** What the compositor may be behind. */
 const COMPOSITOR_DEADLINE_MS = 5000;
 
@@ -103,8 +105,25 @@ export class Probe {
     return arrived;
   }
 
-  /** Stops on a picture and hands it out: its media time, wall time and luma (one byte a pixel, base64). */
+  /**
+   * Stops on a picture and hands it out: its media time, wall time and luma (one byte a pixel, base64). A page that
+   * just then opens another day, as after midnight, is let go on and asked again.
+   */
   async picture() {
+    const patient_until_ms = performance.now() + REOPEN_DEADLINE_MS;
+    for (;;) {
+      const taken = await this.#take();
+      const isKnown = !this.adapter || taken.found.wall_ms != null;
+      if (isKnown || performance.now() > patient_until_ms) {
+        return taken;
+      }
+      // What is loaded anew drops this; the next turn asks again.
+      await this.resume().catch(() => undefined);
+      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    }
+  }
+
+  async #take() {
     const video = this.#video;
     const wasPaused = video.paused;
     video.pause();
