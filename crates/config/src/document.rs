@@ -11,7 +11,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::problem::{Place, Problem, Refusal, closest};
+use crate::{
+    problem::{Place, Problem, Refusal, closest},
+    variables::Variables,
+};
 
 /// A key that a table may have.
 #[derive(Debug)]
@@ -19,24 +22,64 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// Other spellings.
     pub(crate) aliases: &'static [&'static str],
+    /// Whether its value is a string.
+    pub(crate) is_text: bool,
 }
 
 impl Key {
+    /// A key of a number or a truth value.
     pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, aliases: &[] }
+        Self {
+            name,
+            aliases: &[],
+            is_text: false,
+        }
+    }
+
+    /// A key of a string.
+    pub(crate) const fn text(name: &'static str) -> Self {
+        Self {
+            is_text: true,
+            ..Self::new(name)
+        }
+    }
+
+    /// The key with another spelling.
+    pub(crate) const fn or(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
     }
 }
 
 /// Collects the problems of one text.
 pub(crate) struct Report<'t> {
     text: &'t str,
+    /// Of variables: [`Variables::groups`]. Empty for a file.
+    groups: &'t [(usize, String)],
     problems: Vec<Problem>,
 }
 
 impl<'t> Report<'t> {
-    pub(crate) const fn new(text: &'t str) -> Self {
-        let problems = Vec::new();
-        Self { text, problems }
+    /// Of the text of a file.
+    pub(crate) const fn of_file(text: &'t str) -> Self {
+        Self {
+            text,
+            groups: &[],
+            problems: Vec::new(),
+        }
+    }
+
+    /// Of variables; `problems` are those of their names.
+    pub(crate) fn of_variables(variables: &'t Variables, problems: Vec<Problem>) -> Self {
+        Self {
+            text: &variables.text,
+            groups: &variables.groups,
+            problems,
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.problems.is_empty()
     }
 
     /// The tree of the text; syntax errors are reported, one a line.
@@ -58,20 +101,24 @@ impl<'t> Report<'t> {
 
     /// Reports `refusal` of `key` at byte `at`.
     pub(crate) fn add(&mut self, at: usize, key: &str, refusal: Refusal) {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        let place = Place::File {
-            line: self.line(at),
-            column,
-            key: key.to_owned(),
-        };
+        let place = self.place(at, key);
         self.problems.push(Problem { place, refusal });
     }
 
-    /// Reports `refusal` of an overriding variable.
-    pub(crate) fn add_variable(&mut self, name: &'static str, refusal: Refusal) {
-        let place = Place::Variable(name);
-        self.problems.push(Problem { place, refusal });
+    /// Where `key` at byte `at` is.
+    pub(crate) fn place(&self, at: usize, key: &str) -> Place {
+        let group = self.groups.iter().rfind(|(begin, _)| *begin <= at);
+        if let Some((_, prefix)) = group {
+            let key = key.rsplit('.').next().unwrap_or(key);
+            return Place::Variable(format!("{prefix}{}", key.to_uppercase()));
+        }
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        Place::File {
+            line: self.line(at),
+            column,
+            key: key.to_owned(),
+        }
     }
 
     /// The line, counted from 1, of byte `at`.
@@ -80,7 +127,7 @@ impl<'t> Report<'t> {
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    /// What was found, in the order of the file.
+    /// What was found, in the order of the file, or of the names.
     pub(crate) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by(|a, b| a.place.cmp(&b.place));
         self.problems

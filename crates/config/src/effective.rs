@@ -2,10 +2,10 @@
 
 use toml::Value;
 
-use crate::{settings::Settings, template::escape};
+use crate::{Role, Trust, secret_url::HIDDEN, settings::Settings, template::escape};
 
-/// A valid configuration file with every key and every credential as `***`. Parsing it gives the
-/// same settings but for those.
+/// A configuration file with every key and every credential as `***`. Without users and
+/// webhooks, parsing it gives the same settings but for those.
 pub fn effective_toml(settings: &Settings) -> String {
     let server = &settings.server;
     let mut lines = vec![
@@ -17,6 +17,37 @@ pub fn effective_toml(settings: &Settings) -> String {
         line("timezone", server.timezone.name()),
     ];
     lines.extend(server.auth.name().map(|name| line("auth", name)));
+    if !server.trusted_proxies.is_empty() {
+        lines.push(list("trusted_proxies", &server.trusted_proxies));
+    }
+    if let Some(tls) = &server.tls {
+        lines.extend([
+            line("tls_certificate", &tls.certificate.to_string_lossy()),
+            line("tls_key", &tls.key.to_string_lossy()),
+        ]);
+    }
+    for user in &settings.users {
+        lines.extend([
+            String::new(),
+            "[[users]]".to_owned(),
+            line("name", user.name.as_str()),
+            line("password", HIDDEN),
+            line("role", user.role.name()),
+        ]);
+        if let Role::Viewer(Some(cameras)) = &user.role {
+            lines.push(list("cameras", cameras));
+        }
+    }
+    for webhook in &settings.webhooks {
+        let events: Vec<_> = webhook.events.iter().map(|event| event.name()).collect();
+        lines.extend([
+            String::new(),
+            "[[webhooks]]".to_owned(),
+            line("url", &webhook.url.to_string()),
+            line("secret", HIDDEN),
+            list("events", &events),
+        ]);
+    }
     for camera in &settings.cameras {
         lines.extend([
             String::new(),
@@ -43,6 +74,8 @@ pub fn effective_toml(settings: &Settings) -> String {
         lines.extend([
             line("timezone", camera.timezone.name()),
             line("transport", camera.transport.name()),
+            trust(camera.trust),
+            line("on_loss", camera.on_loss.name()),
             format!("audio = {}", camera.audio),
             format!("segment_s = {}", camera.segment.as_secs()),
             format!("frame_max_age_s = {}", camera.frame_max_age.as_secs()),
@@ -57,6 +90,18 @@ pub fn effective_toml(settings: &Settings) -> String {
     lines.join("\n")
 }
 
+fn trust(trust: Trust) -> String {
+    match trust {
+        Trust::Fingerprint(fingerprint) => line("tls_fingerprint", &fingerprint.to_string()),
+        Trust::Roots | Trust::Anybody => format!("tls_verify = {}", trust == Trust::Roots),
+    }
+}
+
 fn line(key: &str, text: &str) -> String {
     format!("{key} = {}", Value::String(escape(text)))
+}
+
+fn list(key: &str, values: &[impl ToString]) -> String {
+    let values = values.iter().map(|value| Value::String(value.to_string()));
+    format!("{key} = {}", Value::Array(values.collect()))
 }

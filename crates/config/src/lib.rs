@@ -1,23 +1,29 @@
 //! TOML to checked settings, with secrets that cannot be printed.
 //!
 //! [`load`] finds the file, reads it, substitutes what comes from the environment or from files,
-//! applies `DAYREEL_…` variables and defaults and checks everything: what it returns can be used
+//! adds the keys that are `DAYREEL_…` variables, applies defaults and checks everything: what it returns can be used
 //! without further questions, and what it refuses names file, line, key and what is allowed, all
 //! problems of the file at once.
 //!
 //! Invariant: the only way to a camera's password is [`SecretUrl::expose`] and
-//! [`SecretUrl::credentials`]. Errors repeat no value of a URL and no line of the file.
+//! [`SecretUrl::credentials`]; of users' passwords there are hashes only. Errors repeat no value of a URL and no line of the file.
 
 mod document;
 mod effective;
 mod env;
+mod password;
 mod problem;
 mod resolve;
 mod secret_url;
 mod settings;
 mod template;
 mod timezone;
+mod trust;
+mod user;
+mod users_file;
+mod variables;
 mod warning;
+mod webhook;
 
 use std::{
     fs::{self, File},
@@ -27,6 +33,8 @@ use std::{
 
 pub use effective::effective_toml;
 pub use env::{EnvSource, SystemEnv};
+pub use ipnet::IpNet;
+pub use password::{InvalidHash, PasswordHash};
 pub use problem::{ConfigError, Given, Place, Problem, Refusal};
 pub use secret_url::{Credentials, InvalidUrl, SecretUrl};
 pub use settings::{
@@ -34,10 +42,17 @@ pub use settings::{
     DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, DEFAULT_TIMELAPSE_FPS, DEFAULT_TIMELAPSE_INTERVAL_S,
     DEFAULT_TIMELAPSE_WIDTH, GIF_MAX_BYTES_RANGE, MAX_BYTES_RANGE, MAX_DATED_DAYS_TO_KEEP,
     MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S, MAX_SEGMENT_S, MAX_TIMELAPSE_FPS,
-    MAX_TIMELAPSE_INTERVAL_S, Server, Settings, TIMELAPSE_WIDTHS, Timelapse, Transport,
+    MAX_TIMELAPSE_INTERVAL_S, OnLoss, Server, Settings, TIMELAPSE_WIDTHS, Timelapse, Tls,
+    Transport,
 };
 pub use timezone::of_machine as system_timezone;
+pub use trust::{Fingerprint, NoFingerprint, Trust};
+pub use user::{InvalidUserName, Role, User, UserName};
+pub use users_file::{UsersFile, UsersFileError};
 pub use warning::Warning;
+pub use webhook::{
+    InvalidWebhookSecret, InvalidWebhookUrl, Webhook, WebhookEvent, WebhookSecret, WebhookUrl,
+};
 
 /// Where a file is looked for when none is named, in this order.
 pub const SEARCH_PATHS: &[&str] = &["config/dayreel.toml", "/etc/dayreel/dayreel.toml"];
@@ -52,23 +67,36 @@ pub struct Loaded {
     pub settings: Settings,
     /// What the user should know about it.
     pub warnings: Vec<Warning>,
-    /// The file it is from.
-    pub file: PathBuf,
+    /// The file it is from; `None` if all of it is from the environment.
+    pub file: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// Where it is from, for people.
+    pub fn source(&self) -> String {
+        let file = self.file.as_ref().map(|file| file.display().to_string());
+        file.unwrap_or_else(|| "environment variables".to_owned())
+    }
 }
 
 /// Loads `file`, or the first of [`SEARCH_PATHS`] that exists.
 ///
-/// `DAYREEL_LISTEN`, `DAYREEL_DATA_DIR`, `DAYREEL_TIMEZONE` and `DAYREEL_AUTH` override the keys of
-/// `[server]`; an empty variable counts as not set.
+/// `DAYREEL_LISTEN` and so on override the keys of `[server]`. `DAYREEL_CAMERA_1_ID`,
+/// `DAYREEL_CAMERA_1_RTSP` and so on are cameras, after those of the file; where there is one, there
+/// need not be a file. An empty variable counts as not set.
 ///
 /// # Errors
 /// [`ConfigError`]: no file, an unreadable one, or everything that is wrong with its content.
 pub fn load(file: Option<&Path>, env: &dyn EnvSource) -> Result<Loaded, ConfigError> {
     let file = match file {
-        Some(file) => file.to_owned(),
-        None => search(SEARCH_PATHS.iter().map(PathBuf::from).collect())?,
+        Some(file) => Some(file.to_owned()),
+        None => match search(SEARCH_PATHS.iter().map(PathBuf::from).collect()) {
+            Ok(file) => Some(file),
+            Err(_) if variables::name_a_camera(env) => None,
+            Err(error) => return Err(error),
+        },
     };
-    let text = read(&file)?;
+    let text = file.as_deref().map_or_else(|| Ok(String::new()), read)?;
     match resolve::resolve(&text, env) {
         Ok((settings, warnings)) => Ok(Loaded {
             settings,

@@ -1,11 +1,20 @@
 //! What can be wrong with a configuration, said so that it can be put right: where, which key,
 //! what is allowed. No text here ever holds a secret.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use dayreel_core::{InvalidCameraId, Kind};
 
-use crate::secret_url::InvalidUrl;
+use crate::{
+    password::InvalidHash,
+    secret_url::InvalidUrl,
+    trust::NoFingerprint,
+    user::InvalidUserName,
+    webhook::{InvalidWebhookSecret, InvalidWebhookUrl},
+};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +27,8 @@ pub enum ConfigError {
     },
     /// No file was named and none is in the usual places.
     #[error(
-        "no configuration: name one with --config or DAYREEL_CONFIG, or create {}; \
-         `dayreel demo` needs none",
+        "no configuration: name one with --config or DAYREEL_CONFIG, or create {}, or set \
+         DAYREEL_CAMERA_1_ID and DAYREEL_CAMERA_1_RTSP; `dayreel demo` needs none",
         list(searched)
     )]
     NoneFound {
@@ -51,10 +60,10 @@ pub enum ConfigError {
         file: PathBuf,
     },
     /// The content was refused; one problem a line.
-    #[error("{}", problems.iter().map(|problem| problem.located(file)).collect::<Vec<_>>().join("\n"))]
+    #[error("{}", located(problems, file.as_deref()))]
     Refused {
-        /// The file that was read.
-        file: PathBuf,
+        /// The file that was read, if there is one.
+        file: Option<PathBuf>,
         /// All that was found, in the order of the file. Never empty.
         problems: Vec<Problem>,
     },
@@ -71,6 +80,14 @@ impl ConfigError {
             | Self::Refused { .. } => Kind::InvalidArgument,
         }
     }
+}
+
+fn located(problems: &[Problem], file: Option<&Path>) -> String {
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| problem.located(file))
+        .collect();
+    lines.join("\n")
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -103,20 +120,32 @@ pub enum Place {
         /// from 1. Empty for the whole file.
         key: String,
     },
-    /// In an environment variable that overrides a key.
-    Variable(&'static str),
+    /// In an environment variable, or there is none of this name.
+    Variable(String),
+}
+
+impl Place {
+    /// `line 3` or the variable's name.
+    pub(crate) fn short(&self) -> String {
+        match self {
+            Self::File { line, .. } => format!("line {line}"),
+            Self::Variable(name) => name.clone(),
+        }
+    }
 }
 
 impl Problem {
-    fn located(&self, file: &std::path::Path) -> String {
-        let refusal = &self.refusal;
-        match &self.place {
-            Place::File { line, column, key } => {
-                let file = file.display();
+    fn located(&self, file: Option<&Path>) -> String {
+        match (&self.place, &self.refusal) {
+            (Place::File { line, column, key }, refusal) => {
+                let file = file.unwrap_or(Path::new("")).display();
                 let colon = if key.is_empty() { "" } else { ": " };
                 format!("{file}:{line}:{column}: {key}{colon}{refusal}")
             }
-            Place::Variable(name) => format!("environment variable {name}: {refusal}"),
+            (Place::Variable(name), Refusal::Missing { example, .. }) => {
+                format!("environment variable {name} is not set; write {name}={example}")
+            }
+            (Place::Variable(name), refusal) => format!("environment variable {name}: {refusal}"),
         }
     }
 }
@@ -147,9 +176,11 @@ pub enum Refusal {
         line: usize,
     },
     /// A required key is not there.
-    #[error("is missing; {example}")]
+    #[error("is missing; write {key} = {example:?}")]
     Missing {
-        /// How it is written.
+        /// Its name.
+        key: &'static str,
+        /// A value.
         example: &'static str,
     },
     /// Another TOML type.
@@ -187,12 +218,12 @@ pub enum Refusal {
     Id(#[from] InvalidCameraId),
     /// An id that is taken. Case does not distinguish: the folders may be on an SMB share.
     #[error(
-        "line {line} has this id already; every camera needs its own, and upper and lower case \
+        "{other} has this id already; every camera needs its own, and upper and lower case \
          do not make a difference"
     )]
     DuplicateId {
-        /// Of the other camera's id.
-        line: usize,
+        /// Where the other camera's id is: a line or a variable.
+        other: String,
     },
     /// Not an address to listen on.
     #[error(
@@ -206,6 +237,9 @@ pub enum Refusal {
     /// An empty path.
     #[error("is empty; allowed is the path of a folder, such as \"./data\"")]
     EmptyPath,
+    /// An empty path of a file.
+    #[error("is empty; allowed is the path of a file, such as \"/etc/dayreel/key.pem\"")]
+    EmptyFile,
     /// Not in the IANA database.
     #[error(
         "{given} is no time zone; {}allowed is a name of the IANA database, such as \
@@ -226,9 +260,45 @@ pub enum Refusal {
         /// All words.
         allowed: &'static [&'static str],
     },
+    /// Not a network.
+    #[error("{given} is no network; allowed are such as \"172.17.0.0/16\" or \"192.168.0.2\"")]
+    Network {
+        /// As written.
+        given: Given,
+    },
+    /// A bad name of a user.
+    #[error(transparent)]
+    UserName(#[from] InvalidUserName),
+    /// A name that is taken.
+    #[error("{other} has this name already; every user needs their own")]
+    DuplicateUser {
+        /// Where the other user's name is: a line or a variable.
+        other: String,
+    },
+    /// A password, or else no hash of one.
+    #[error(transparent)]
+    Hash(#[from] InvalidHash),
+    /// A viewer's camera that is not there.
+    #[error("is no camera of this configuration; there are: {}", known.join(", "))]
+    UnknownCamera {
+        /// Their ids.
+        known: Vec<String>,
+    },
+    /// Only viewers have a list of cameras.
+    #[error("is for viewers; an admin sees all cameras")]
+    CamerasOfAdmin,
+    /// Everybody is let in, and only these.
+    #[error(
+        "\"none\" lets everybody in, and there are [[users]]; remove this, or them (in a container, \
+         DAYREEL_AUTH)"
+    )]
+    NoneWithUsers,
     /// A bad camera URL.
     #[error(transparent)]
     Url(#[from] InvalidUrl),
+    /// A bad certificate fingerprint.
+    #[error("is no certificate fingerprint: {0}")]
+    Fingerprint(#[from] NoFingerprint),
     /// `${` without `}`.
     #[error("has a ${{ without its }}; write $${{ for a plain ${{")]
     Unclosed,
@@ -250,7 +320,31 @@ pub enum Refusal {
         /// Its name.
         name: String,
     },
-    /// A value of an overriding variable that is no text.
+    /// `DAYREEL_CAMERA_` and something else.
+    #[error(
+        "is no key of a camera; they are called like DAYREEL_CAMERA_1_RTSP: a number from 1 to \
+         9999, then the key in capital letters"
+    )]
+    CameraVariable,
+    /// `DAYREEL_USER_` and something else.
+    #[error(
+        "is no key of a user; they are called like DAYREEL_USER_1_NAME: a number from 1 to 9999, then \
+         the key in capital letters"
+    )]
+    UserVariable,
+    /// `DAYREEL_WEBHOOK_` and something else.
+    #[error(
+        "is no key of a webhook; they are called like DAYREEL_WEBHOOK_1_URL: a number from 1 to 9999, \
+         then the key in capital letters"
+    )]
+    WebhookVariable,
+    /// A bad address of a webhook.
+    #[error(transparent)]
+    WebhookUrl(#[from] InvalidWebhookUrl),
+    /// A bad secret of a webhook.
+    #[error(transparent)]
+    WebhookSecret(#[from] InvalidWebhookSecret),
+    /// A variable that is a key and no text.
     #[error("is not UTF-8")]
     NotUtf8,
     /// `${file:…}` that cannot be read.
@@ -298,7 +392,10 @@ fn did_you_mean(meant: Option<&str>) -> String {
 
 fn quoted(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-    words.join(" or ")
+    match words.split_last() {
+        Some((last, first @ [_, ..])) => format!("{} or {last}", first.join(", ")),
+        _ => words.join(""),
+    }
 }
 
 /// The candidate that `given` is most likely a misspelling of.

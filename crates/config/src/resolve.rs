@@ -1,9 +1,17 @@
 //! From the tree of the file and the environment to checked settings, in one step.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod users;
+mod webhooks;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use chrono_tz::Tz;
 use dayreel_core::CameraId;
+use ipnet::IpNet;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -12,47 +20,69 @@ use toml::{
 use crate::{
     document::{Key, Report, Table, article},
     env::EnvSource,
-    problem::{Given, Problem, Refusal},
+    problem::{Given, Place, Problem, Refusal},
     secret_url::SecretUrl,
     settings::{
         Auth, Camera, DEFAULT_DATA_DIR, DEFAULT_FRAME_MAX_AGE_S, DEFAULT_GIF_MAX_BYTES,
         DEFAULT_LISTEN, DEFAULT_MIN_FREE_BYTES, DEFAULT_SEGMENT_S, GIF_MAX_BYTES_RANGE,
         MAX_BYTES_RANGE, MAX_DATED_DAYS_TO_KEEP, MAX_DAYS_TO_KEEP, MAX_FRAME_MAX_AGE_S,
-        MAX_SEGMENT_S, MAX_TIMELAPSE_FPS, MAX_TIMELAPSE_INTERVAL_S, Server, Settings,
-        TIMELAPSE_WIDTHS, Timelapse, Transport,
+        MAX_SEGMENT_S, MAX_TIMELAPSE_FPS, MAX_TIMELAPSE_INTERVAL_S, OnLoss, Server, Settings,
+        TIMELAPSE_WIDTHS, Timelapse, Tls, Transport,
     },
     template, timezone,
+    trust::{Fingerprint, Trust},
+    variables::Variables,
     warning::Warning,
 };
 
-const ROOT_KEYS: &[Key] = &[Key::new("server"), Key::new("camera")];
+/// Ids of cameras, and where they are.
+type Taken = Vec<(CameraId, Place)>;
 
-/// Keys of `[server]`; each can be overridden by the variable beside it.
+const ROOT_KEYS: &[Key] = &[
+    Key::new("server"),
+    Key::new("camera"),
+    Key::new("users"),
+    Key::new("webhooks"),
+];
+
+/// Keys of `[server]`.
 pub(crate) const SERVER_KEYS: &[Key] = &[
-    Key::new("listen"),
-    Key::new("data_dir"),
+    Key::text("listen"),
+    Key::text("data_dir"),
     Key::new("require_marker"),
     Key::new("min_free_bytes"),
-    Key::new("timezone"),
-    Key::new("auth"),
+    Key::text("timezone"),
+    Key::text("auth"),
+    Key::new("trusted_proxies"),
+    Key::text("tls_certificate"),
+    Key::text("tls_key"),
 ];
+
+/// Keys of `[[users]]`.
+pub(crate) const USER_KEYS: &[Key] = &[
+    Key::text("name"),
+    Key::text("password"),
+    Key::text("role"),
+    Key::new("cameras"),
+];
+
+/// Keys of `[[webhooks]]`.
+pub(crate) const WEBHOOK_KEYS: &[Key] =
+    &[Key::text("url"), Key::text("secret"), Key::new("events")];
 
 /// Keys of `[[camera]]`.
 pub(crate) const CAMERA_KEYS: &[Key] = &[
-    Key {
-        name: "id",
-        aliases: &["cameraID"],
-    },
-    Key::new("rtsp"),
-    Key {
-        name: "days_to_keep",
-        aliases: &["daysToKeep"],
-    },
+    Key::text("id").or(&["cameraID"]),
+    Key::text("rtsp"),
+    Key::new("days_to_keep").or(&["daysToKeep"]),
     Key::new("max_bytes"),
     Key::new("moments_days_to_keep"),
     Key::new("timelapse_days_to_keep"),
-    Key::new("timezone"),
-    Key::new("transport"),
+    Key::text("timezone"),
+    Key::text("transport"),
+    Key::new("tls_verify"),
+    Key::text("tls_fingerprint"),
+    Key::text("on_loss"),
     Key::new("audio"),
     Key::new("segment_s"),
     Key::new("frame_max_age_s"),
@@ -63,118 +93,237 @@ pub(crate) const CAMERA_KEYS: &[Key] = &[
     Key::new("timelapse_fps"),
 ];
 
-/// Settings and warnings of `text`, or everything that is wrong with it.
+/// Settings and warnings of the file's `text` and of `env`, or everything that is wrong with them.
 pub(crate) fn resolve(
     text: &str,
     env: &dyn EnvSource,
 ) -> Result<(Settings, Vec<Warning>), Vec<Problem>> {
-    let mut report = Report::new(text);
+    let (variables, problems) = Variables::read(env);
+    let mut in_file = Report::of_file(text);
+    let mut in_variables = Report::of_variables(&variables, problems);
     let mut warnings = Vec::new();
     let mut settings = None;
-    if let Some(root) = report.parse() {
-        let mut resolver = Resolver {
-            env,
-            report: &mut report,
-            warnings: &mut warnings,
-        };
-        settings = resolver.settings(&root);
+    if let (Some(file), Some(variables)) = (in_file.parse(), in_variables.parse()) {
+        let mut file = Resolver::new(env, &file, &mut in_file);
+        let mut variables = Resolver::new(env, &variables, &mut in_variables);
+        let server = variables.server().or(file.server());
+        let server = server.complete(env, &mut warnings);
+        let (zone, mut taken) = (server.timezone, Vec::new());
+        let cameras = file.cameras(zone, &mut taken);
+        let added = variables.cameras(zone, &mut taken);
+        if let (Some(mut cameras), Some(added)) = (cameras, added) {
+            cameras.extend(added);
+            if cameras.is_empty() && variables.report.is_empty() {
+                file.report.add(0, "camera", Refusal::NoCamera);
+            }
+            let cameras: Option<Vec<Camera>> = cameras.into_iter().collect();
+            let ids: Vec<_> = taken.into_iter().map(|(id, _)| id).collect();
+            let mut taken = Vec::new();
+            let users = file.users(&ids, &mut taken);
+            let users = all(users, variables.users(&ids, &mut taken));
+            let webhooks = all(file.webhooks(), variables.webhooks());
+            if server.auth == Auth::None && !taken.is_empty() {
+                let (at, report) = match variables.auth_at() {
+                    Some(at) => (at, &mut variables.report),
+                    None => (file.auth_at().unwrap_or(0), &mut file.report),
+                };
+                report.add(at, "server.auth", Refusal::NoneWithUsers);
+            }
+            if server.auth == Auth::Unsaid && taken.is_empty() && !server.listen.ip().is_loopback()
+            {
+                let listen = server.listen;
+                warnings.push(Warning::OpenToNetwork { listen });
+            }
+            let lists = cameras.zip(users).zip(webhooks);
+            settings = lists.map(|((cameras, users), webhooks)| Settings {
+                server,
+                cameras,
+                users,
+                webhooks,
+            });
+        }
     }
-    let problems = report.into_problems();
+    let mut problems = in_file.into_problems();
+    problems.extend(in_variables.into_problems());
     match settings {
         Some(settings) if problems.is_empty() => Ok((settings, warnings)),
         _ => Err(problems),
     }
 }
 
-struct Resolver<'r, 't> {
-    env: &'r dyn EnvSource,
-    report: &'r mut Report<'t>,
-    warnings: &'r mut Vec<Warning>,
+/// What one source says of `[server]`.
+struct ServerKeys {
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    require_marker: Option<bool>,
+    min_free_bytes: Option<u64>,
+    timezone: Option<Tz>,
+    auth: Option<Auth>,
+    trusted_proxies: Option<Vec<IpNet>>,
+    tls: Option<Tls>,
 }
 
-/// Every `None` in here comes with a problem in the report.
-impl Resolver<'_, '_> {
-    fn settings(&mut self, root: &DeTable<'_>) -> Option<Settings> {
-        let root = Table::open("", root, ROOT_KEYS, self.report);
-        let server = self.server(&root);
-        // A bad zone of the server must not hide what is wrong with the cameras.
-        let zone = server.as_ref().map_or(Tz::UTC, |server| server.timezone);
-        let cameras = self.cameras(&root, zone);
-        Some(Settings {
-            server: server?,
-            cameras: cameras?,
-        })
+impl ServerKeys {
+    /// These, and for what they do not say `other`.
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            data_dir: self.data_dir.or(other.data_dir),
+            require_marker: self.require_marker.or(other.require_marker),
+            min_free_bytes: self.min_free_bytes.or(other.min_free_bytes),
+            timezone: self.timezone.or(other.timezone),
+            auth: self.auth.or(other.auth),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            tls: self.tls.or(other.tls),
+        }
     }
 
-    fn server(&mut self, root: &Table<'_>) -> Option<Server> {
+    /// With the defaults.
+    fn complete(self, env: &dyn EnvSource, warnings: &mut Vec<Warning>) -> Server {
+        let listen = self.listen.unwrap_or(DEFAULT_LISTEN);
+        let timezone = self.timezone.unwrap_or_else(|| {
+            let (zone, warning) = timezone::of_machine(env);
+            warnings.extend(warning);
+            zone
+        });
+        let data_dir = self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+        Server {
+            listen,
+            data_dir,
+            require_marker: self.require_marker.unwrap_or(false),
+            min_free_bytes: self.min_free_bytes.unwrap_or(DEFAULT_MIN_FREE_BYTES),
+            timezone,
+            auth: self.auth.unwrap_or_default(),
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
+            tls: self.tls,
+        }
+    }
+}
+
+/// Reads one source: the file, or the variables. What is refused goes to the report, and is `None`
+/// like what is not said.
+struct Resolver<'r, 't> {
+    env: &'r dyn EnvSource,
+    root: Table<'r>,
+    report: &'r mut Report<'t>,
+}
+
+impl<'r, 't> Resolver<'r, 't> {
+    fn new(env: &'r dyn EnvSource, root: &'r DeTable<'r>, report: &'r mut Report<'t>) -> Self {
+        let root = Table::open("", root, ROOT_KEYS, report);
+        Self { env, root, report }
+    }
+
+    fn server(&mut self) -> ServerKeys {
         let empty = DeTable::new();
-        let table = match root.get("server").map(|value| (value, value.get_ref())) {
+        let value = self.root.get("server");
+        let table = match value.map(|value| (value, value.get_ref())) {
             None => &empty,
             Some((_, DeValue::Table(table))) => table,
             Some((value, other)) => {
                 self.wrong_type(value, "server", "a table: [server]", other);
-                return None;
+                &empty
             }
         };
         let table = Table::open("server", table, SERVER_KEYS, self.report);
-        let listen = self.setting(&table, "listen", "DAYREEL_LISTEN", parse_listen);
-        let data_dir = self.setting(&table, "data_dir", "DAYREEL_DATA_DIR", parse_folder);
-        let require_marker = table.boolean("require_marker", self.report);
         let free = (0, MAX_BYTES_RANGE.1);
-        let min_free_bytes = table.integer("min_free_bytes", free, "bytes", self.report);
-        let zone = self.setting(&table, "timezone", "DAYREEL_TIMEZONE", timezone::parse);
-        let auth = self.setting(&table, "auth", "DAYREEL_AUTH", parse_auth);
-
-        let listen = match listen? {
-            Some(listen) => listen,
-            None => parse_listen(DEFAULT_LISTEN, Given::new(DEFAULT_LISTEN)).ok()?,
-        };
-        let timezone = zone?.unwrap_or_else(|| {
-            let (zone, warning) = timezone::of_machine(self.env);
-            self.warnings.extend(warning);
-            zone
-        });
-        let auth = auth?.unwrap_or_default();
-        if auth == Auth::Unsaid && !listen.ip().is_loopback() {
-            self.warnings.push(Warning::OpenToNetwork { listen });
+        ServerKeys {
+            listen: self.text(&table, "listen", parse_listen),
+            data_dir: self.text(&table, "data_dir", parse_folder),
+            require_marker: table.boolean("require_marker", self.report),
+            min_free_bytes: table.integer("min_free_bytes", free, "bytes", self.report),
+            timezone: self.text(&table, "timezone", timezone::parse),
+            auth: self.text(&table, "auth", parse_auth),
+            trusted_proxies: self.list(&table, "trusted_proxies", parse_network),
+            tls: self.tls(&table, value.map_or(0, |value| value.span().start)),
         }
-        Some(Server {
-            listen,
-            data_dir: data_dir?.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR)),
-            require_marker: require_marker.unwrap_or(false),
-            min_free_bytes: min_free_bytes.unwrap_or(DEFAULT_MIN_FREE_BYTES),
-            timezone,
-            auth,
+    }
+
+    /// Where `auth` is said, if it is.
+    fn auth_at(&self) -> Option<usize> {
+        let server = self.root.get("server")?.get_ref();
+        Some(server.get("auth")?.span().start)
+    }
+
+    /// Both files, or neither.
+    fn tls(&mut self, table: &Table<'_>, begin: usize) -> Option<Tls> {
+        let keys = ["tls_certificate", "tls_key"];
+        let [said, other] = keys.map(|key| table.get(key).is_some());
+        match (said, other) {
+            (true, false) => self.missing(table, keys[1], begin, "/etc/dayreel/key.pem"),
+            (false, true) => self.missing(table, keys[0], begin, "/etc/dayreel/certificate.pem"),
+            _ => {}
+        }
+        let [certificate, key] = keys.map(|key| self.text(table, key, parse_file));
+        Some(Tls {
+            certificate: certificate?,
+            key: key?,
         })
     }
 
-    fn cameras(&mut self, root: &Table<'_>, zone: Tz) -> Option<Vec<Camera>> {
-        let tables: Vec<&Spanned<DeValue<'_>>> = match root.get("camera") {
-            None => Vec::new(),
-            Some(value) => match value.get_ref() {
-                DeValue::Array(array) => array.iter().collect(),
-                DeValue::Table(_) => {
-                    let at = value.span().start;
-                    self.report.add(at, "camera", Refusal::SingleBrackets);
-                    return None;
-                }
-                other => {
-                    self.wrong_type(value, "camera", "a list of tables: [[camera]]", other);
-                    return None;
-                }
-            },
+    /// The tables of the list `name`, each read by `read` with its number. `None` if there is no telling
+    /// how many.
+    fn tables<T>(
+        &mut self,
+        name: &str,
+        expected: &'static str,
+        mut read: impl FnMut(&mut Self, usize, &Spanned<DeValue<'_>>) -> Option<T>,
+    ) -> Option<Vec<Option<T>>> {
+        let Some(value) = self.root.get(name) else {
+            return Some(Vec::new());
         };
-        if tables.is_empty() {
-            self.report.add(0, "camera", Refusal::NoCamera);
+        let DeValue::Array(tables) = value.get_ref() else {
+            self.wrong_type(value, name, expected, value.get_ref());
             return None;
+        };
+        let numbered = tables.iter().zip(1..);
+        let read = numbered.map(|(table, number)| read(self, number, table));
+        Some(read.collect())
+    }
+
+    /// Opens one of them, and reports which of the keys in `required` are missing, with the example
+    /// beside each.
+    fn listed<'d>(
+        &mut self,
+        path: &str,
+        value: &'d Spanned<DeValue<'d>>,
+        expected: &'static str,
+        keys: &'static [Key],
+        required: [(&'static str, &'static str); 2],
+    ) -> Option<Table<'d>> {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type(value, path, expected, value.get_ref());
+            return None;
+        };
+        let table = Table::open(path, table, keys, self.report);
+        for (key, example) in required {
+            if table.get(key).is_none() {
+                self.missing(&table, key, value.span().start, example);
+            }
         }
-        let mut taken = Vec::new();
-        let cameras: Vec<Option<Camera>> = tables
-            .into_iter()
-            .enumerate()
-            .map(|(index, table)| self.camera(index + 1, table, zone, &mut taken))
-            .collect();
-        cameras.into_iter().collect()
+        Some(table)
+    }
+
+    /// `None` if there is no telling how many.
+    fn cameras(&mut self, zone: Tz, taken: &mut Taken) -> Option<Vec<Option<Camera>>> {
+        let Some(value) = self.root.get("camera") else {
+            return Some(Vec::new());
+        };
+        let tables = match value.get_ref() {
+            DeValue::Array(array) => array,
+            DeValue::Table(_) => {
+                let at = value.span().start;
+                self.report.add(at, "camera", Refusal::SingleBrackets);
+                return None;
+            }
+            other => {
+                self.wrong_type(value, "camera", "a list of tables: [[camera]]", other);
+                return None;
+            }
+        };
+        let numbered = tables.iter().zip(1..);
+        let cameras = numbered.map(|(table, number)| self.camera(number, table, zone, taken));
+        Some(cameras.collect())
     }
 
     fn camera(
@@ -182,7 +331,7 @@ impl Resolver<'_, '_> {
         number: usize,
         value: &Spanned<DeValue<'_>>,
         zone: Tz,
-        taken: &mut Vec<(CameraId, usize)>,
+        taken: &mut Taken,
     ) -> Option<Camera> {
         let path = camera_path(number, value.get_ref());
         let DeValue::Table(table) = value.get_ref() else {
@@ -208,6 +357,8 @@ impl Resolver<'_, '_> {
         let timelapse = self.timelapse(&table);
         let timezone = self.text(&table, "timezone", timezone::parse);
         let transport = self.text(&table, "transport", parse_transport);
+        let trust = self.trust(&table);
+        let on_loss = self.text(&table, "on_loss", parse_on_loss);
         let audio = table.boolean("audio", self.report);
         Some(Camera {
             id: id?,
@@ -216,14 +367,27 @@ impl Resolver<'_, '_> {
             max_bytes,
             moments_days_to_keep,
             timelapse_days_to_keep,
-            timezone: timezone?.unwrap_or(zone),
-            transport: transport?.unwrap_or_default(),
+            timezone: timezone.unwrap_or(zone),
+            transport: transport.unwrap_or_default(),
+            trust,
+            on_loss: on_loss.unwrap_or_default(),
             audio: audio.unwrap_or(true),
             segment: Duration::from_secs(segment.unwrap_or(DEFAULT_SEGMENT_S).into()),
             frame_max_age: Duration::from_secs(age.unwrap_or(DEFAULT_FRAME_MAX_AGE_S).into()),
             gif_max_bytes: gif.unwrap_or(DEFAULT_GIF_MAX_BYTES),
             timelapse,
         })
+    }
+
+    /// A fingerprint says more than `tls_verify`.
+    fn trust(&mut self, table: &Table<'_>) -> Trust {
+        let verify = table.boolean("tls_verify", self.report);
+        let parse = |text: &str, _| Ok(text.parse::<Fingerprint>()?);
+        match (self.text(table, "tls_fingerprint", parse), verify) {
+            (Some(fingerprint), _) => Trust::Fingerprint(fingerprint),
+            (None, Some(false)) => Trust::Anybody,
+            (None, _) => Trust::Roots,
+        }
     }
 
     /// What is refused of it is in the report; the default stands in for it.
@@ -244,33 +408,28 @@ impl Resolver<'_, '_> {
     }
 
     /// The camera's id, if it is free.
-    fn id(
-        &mut self,
-        table: &Table<'_>,
-        begin: usize,
-        taken: &mut Vec<(CameraId, usize)>,
-    ) -> Option<CameraId> {
-        let example = "write id = \"front-door\"";
-        let id = self.text(table, "id", |text, _| Ok(text.parse::<CameraId>()?))?;
-        let Some(id) = id else {
-            self.missing(table, "id", begin, example);
+    fn id(&mut self, table: &Table<'_>, begin: usize, taken: &mut Taken) -> Option<CameraId> {
+        let Some(value) = table.get("id") else {
+            self.missing(table, "id", begin, "front-door");
             return None;
         };
-        let at = table.get("id").map_or(begin, |value| value.span().start);
+        let id = self.text(table, "id", |text, _| Ok(text.parse::<CameraId>()?))?;
+        let at = value.span().start;
+        let path = table.path_of("id");
         let same =
-            |(other, _): &&(CameraId, usize)| other.as_str().eq_ignore_ascii_case(id.as_str());
-        if let Some((_, line)) = taken.iter().find(same) {
-            let refusal = Refusal::DuplicateId { line: *line };
-            self.report.add(at, &table.path_of("id"), refusal);
+            |(other, _): &&(CameraId, Place)| other.as_str().eq_ignore_ascii_case(id.as_str());
+        if let Some((_, place)) = taken.iter().find(same) {
+            let other = place.short();
+            self.report.add(at, &path, Refusal::DuplicateId { other });
             return None;
         }
-        taken.push((id.clone(), self.report.line(at)));
+        taken.push((id.clone(), self.report.place(at, &path)));
         Some(id)
     }
 
     fn rtsp(&mut self, table: &Table<'_>, begin: usize) -> Option<SecretUrl> {
         if table.get("rtsp").is_none() {
-            let example = "write rtsp = \"rtsp://user:password@192.168.0.186:554/stream1\"";
+            let example = "rtsp://user:password@192.168.0.186:554/stream1";
             self.missing(table, "rtsp", begin, example);
         }
         let (text, at) = table.text("rtsp", self.report)?;
@@ -279,49 +438,28 @@ impl Resolver<'_, '_> {
             .ok()
     }
 
-    /// A key that a variable overrides. The file's value is checked in any case.
-    /// `Some(None)`: said nowhere.
-    fn setting<T>(
-        &mut self,
-        table: &Table<'_>,
-        key: &str,
-        variable: &'static str,
-        parse: impl Fn(&str, Given) -> Result<T, Refusal>,
-    ) -> Option<Option<T>> {
-        let from_file = self.text(table, key, &parse);
-        let Some(value) = self.env.var(variable).filter(|value| !value.is_empty()) else {
-            return from_file;
-        };
-        let parsed = match value.to_str() {
-            Some(text) => parse(text, Given::new(text)),
-            None => Err(Refusal::NotUtf8),
-        };
-        let from_variable = parsed
-            .map_err(|refusal| self.report.add_variable(variable, refusal))
-            .ok()?;
-        from_file.map(|_| Some(from_variable))
-    }
-
-    /// A string, substituted and parsed. `Some(None)`: not there.
+    /// A string, substituted and parsed.
     fn text<T>(
         &mut self,
         table: &Table<'_>,
         key: &str,
         parse: impl Fn(&str, Given) -> Result<T, Refusal>,
-    ) -> Option<Option<T>> {
-        if table.get(key).is_none() {
-            return Some(None);
-        }
+    ) -> Option<T> {
         let (text, at) = table.text(key, self.report)?;
         template::expand(text, self.env)
             .and_then(|value| parse(&value, Given::new(text)))
             .map_err(|refusal| self.report.add(at, &table.path_of(key), refusal))
             .ok()
-            .map(Some)
     }
 
-    fn missing(&mut self, table: &Table<'_>, key: &str, begin: usize, example: &'static str) {
-        let refusal = Refusal::Missing { example };
+    fn missing(
+        &mut self,
+        table: &Table<'_>,
+        key: &'static str,
+        begin: usize,
+        example: &'static str,
+    ) {
+        let refusal = Refusal::Missing { key, example };
         self.report.add(begin, &table.path_of(key), refusal);
     }
 
@@ -336,6 +474,12 @@ impl Resolver<'_, '_> {
         let refusal = Refusal::WrongType { expected, found };
         self.report.add(value.span().start, key, refusal);
     }
+}
+
+/// All of the file and of the variables, if each is right.
+fn all<T>(file: Option<Vec<Option<T>>>, added: Option<Vec<Option<T>>>) -> Option<Vec<T>> {
+    let (file, added) = file.zip(added)?;
+    file.into_iter().chain(added).collect()
 }
 
 /// What problems of a camera are filed under: its id as written if that is one, else its number.
@@ -365,6 +509,13 @@ fn parse_folder(text: &str, _: Given) -> Result<PathBuf, Refusal> {
     Ok(PathBuf::from(text))
 }
 
+fn parse_file(text: &str, _: Given) -> Result<PathBuf, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::EmptyFile);
+    }
+    Ok(PathBuf::from(text))
+}
+
 fn parse_auth(text: &str, given: Given) -> Result<Auth, Refusal> {
     match text {
         "none" => Ok(Auth::None),
@@ -375,13 +526,23 @@ fn parse_auth(text: &str, given: Given) -> Result<Auth, Refusal> {
     }
 }
 
+/// An address alone is a network of one.
+fn parse_network(text: &str, given: Given) -> Result<IpNet, Refusal> {
+    let network = text.parse::<IpNet>().ok();
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    network.or_else(address).ok_or(Refusal::Network { given })
+}
+
+fn parse_on_loss(text: &str, given: Given) -> Result<OnLoss, Refusal> {
+    OnLoss::of(text).ok_or(Refusal::Choice {
+        given,
+        allowed: OnLoss::NAMES,
+    })
+}
+
 fn parse_transport(text: &str, given: Given) -> Result<Transport, Refusal> {
-    match text {
-        "tcp" => Ok(Transport::Tcp),
-        "udp" => Ok(Transport::Udp),
-        _ => Err(Refusal::Choice {
-            given,
-            allowed: Transport::NAMES,
-        }),
-    }
+    Transport::of(text).ok_or(Refusal::Choice {
+        given,
+        allowed: Transport::NAMES,
+    })
 }

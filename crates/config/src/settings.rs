@@ -1,14 +1,20 @@
 //! Checked settings: every value here is allowed, and every default is applied.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    path::PathBuf,
+    time::Duration,
+};
 
 use chrono_tz::Tz;
 use dayreel_core::CameraId;
+use ipnet::IpNet;
 
-use crate::SecretUrl;
+use crate::{SecretUrl, Trust, User, Webhook};
 
 /// `server.listen` where nothing else is said.
-pub const DEFAULT_LISTEN: &str = "0.0.0.0:6478";
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 6478));
 /// `server.data_dir` where nothing else is said; relative to the working directory.
 pub const DEFAULT_DATA_DIR: &str = "./data";
 /// `days_to_keep` where nothing else is said, and its maximum: the six days before today are
@@ -52,6 +58,10 @@ pub struct Settings {
     pub server: Server,
     /// `[[camera]]`, in the order of the file. Never empty, no id twice.
     pub cameras: Vec<Camera>,
+    /// `[[users]]`, in the order of the file. No name twice; where there are none, nobody logs in.
+    pub users: Vec<User>,
+    /// `[[webhooks]]`, in the order of the file.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// What concerns all cameras.
@@ -67,14 +77,27 @@ pub struct Server {
     pub min_free_bytes: u64,
     /// The zone of cameras that do not say their own.
     pub timezone: Tz,
-    /// Who may use the server.
+    /// Who may use the server where there are no users.
     pub auth: Auth,
+    /// Whose word is taken for where a request comes from, and how.
+    pub trusted_proxies: Vec<IpNet>,
+    /// HTTPS instead of HTTP.
+    pub tls: Option<Tls>,
 }
 
-/// Who may use the server.
+/// Where the server's certificate is. Both files may be replaced while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM, with the certificates of the authorities after the server's own.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub key: PathBuf,
+}
+
+/// Who may use the server where there are no users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
-    /// Everybody, because nothing was said.
+    /// Everybody at home, because nothing was said: addresses of this machine and of private networks.
     #[default]
     Unsaid,
     /// Everybody, on purpose: `auth = "none"`.
@@ -100,6 +123,10 @@ pub struct Camera {
     pub timezone: Tz,
     /// How RTP travels.
     pub transport: Transport,
+    /// Whose certificate is accepted where the URL begins with `rtsps`.
+    pub trust: Trust,
+    /// What becomes of pictures that packets are missing for.
+    pub on_loss: OnLoss,
     /// Whether its sound is recorded.
     pub audio: bool,
     /// Target length of a segment; the next keyframe after it ends the segment. Whole seconds,
@@ -147,18 +174,69 @@ pub enum Transport {
     Tcp,
     /// Datagrams: what is lost stays lost and smears the picture.
     Udp,
+    /// Datagrams to a group that others may join.
+    Multicast,
+    /// Interleaved within two HTTP connections, for cameras behind a proxy.
+    Http,
+    /// [`Transport::Tcp`], and [`Transport::Udp`] where that is refused or nothing comes.
+    Auto,
 }
 
 impl Transport {
     /// All values of `transport`.
-    pub(crate) const NAMES: &[&str] = &["tcp", "udp"];
+    pub(crate) const NAMES: &[&str] = &["tcp", "udp", "multicast", "http", "auto"];
 
-    /// `tcp` or `udp`.
+    const ALL: [Self; 5] = [
+        Self::Tcp,
+        Self::Udp,
+        Self::Multicast,
+        Self::Http,
+        Self::Auto,
+    ];
+
+    /// As the configuration says it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Multicast => "multicast",
+            Self::Http => "http",
+            Self::Auto => "auto",
         }
+    }
+
+    /// The one of that name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.name() == name)
+    }
+}
+
+/// What becomes of pictures that packets are missing for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLoss {
+    /// They are recorded, smeared up to the next keyframe.
+    #[default]
+    Keep,
+    /// They are left out up to the next keyframe.
+    Drop,
+}
+
+impl OnLoss {
+    /// All values of `on_loss`.
+    pub(crate) const NAMES: &[&str] = &["keep", "drop"];
+
+    /// As the configuration says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// The one of that name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        let all = [Self::Keep, Self::Drop];
+        all.into_iter().find(|choice| choice.name() == name)
     }
 }
 

@@ -199,6 +199,10 @@ mod tests {
             self.0.get(name).map(OsString::from)
         }
 
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+
         fn system_timezone(&self) -> Option<String> {
             None
         }

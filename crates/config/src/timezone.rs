@@ -68,6 +68,10 @@ mod tests {
             self.tz.filter(|_| name == "TZ").map(OsString::from)
         }
 
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+
         fn system_timezone(&self) -> Option<String> {
             self.etc.map(str::to_owned)
         }

@@ -26,8 +26,9 @@ pub enum Warning {
     },
     /// Reachable from the network, and nobody has to log in.
     #[error(
-        "everybody who reaches {listen} sees all cameras, there is no login; write \
-         `auth = \"none\"` in [server] if that is what you want, or listen on 127.0.0.1"
+        "everybody at home who reaches {listen} sees all cameras, there is no login, and other networks \
+         are refused; add users (`dayreel user add`), write `auth = \"none\"` in [server] if everybody \
+         everywhere may see them, or listen on 127.0.0.1"
     )]
     OpenToNetwork {
         /// Where HTTP is served.

@@ -7,7 +7,7 @@ mod common;
 use std::{collections::BTreeSet, fs, path::Path};
 
 use common::load_text;
-use dayreel_config::{Loaded, Warning};
+use dayreel_config::{Loaded, Role, Trust, Warning, WebhookEvent, effective_toml};
 
 fn example() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/dayreel.toml");
@@ -54,11 +54,88 @@ fn every_default_it_names_is_the_default() {
     assert_eq!(least.warnings, [Warning::OpenToNetwork { listen }]);
     // Keys without a default: one says on purpose what is so without it, the others are limits.
     all.settings.server.auth = least.settings.server.auth;
+    assert!(all.settings.server.tls.take().is_some());
     let camera = &mut all.settings.cameras[0];
     assert!(camera.max_bytes.take().is_some());
     assert!(camera.moments_days_to_keep.take().is_some());
     assert!(camera.timelapse_days_to_keep.take().is_some());
+    assert_ne!(camera.trust, Trust::Roots);
+    camera.trust = Trust::Roots;
     assert_eq!(all.settings, least.settings);
+}
+
+/// The block that stands there for a user, which no file may have by chance.
+#[test]
+fn a_user_is_as_it_shows() {
+    let lines = example();
+    let block = lines.lines().filter_map(|line| line.strip_prefix("#   "));
+    let block = block.skip_while(|line| *line != "[[users]]");
+    let block: Vec<_> = block.take_while(|line| *line != "[[webhooks]]").collect();
+    let camera = "[[camera]]\nid = \"front-door\"\nrtsp = \"rtsp://h/s\"\n";
+    let loaded = load(&format!("{camera}{}", block.join("\n")));
+    assert_eq!(
+        loaded.warnings,
+        [],
+        "who has users is not open to the network"
+    );
+    let [user] = &loaded.settings.users[..] else {
+        panic!("{:?}", loaded.settings.users)
+    };
+    let front_door = loaded.settings.cameras[0].id.clone();
+    assert_eq!(user.name.as_str(), "anna");
+    assert_eq!(user.role, Role::Viewer(Some(vec![front_door])));
+    // All keys.
+    let message = load_text(&format!("{camera}[[users]]\nx = 1\n"), &[]).unwrap_err();
+    let allowed = message
+        .lines()
+        .find_map(|line| line.split_once("allowed here: "));
+    let shown: Vec<_> = block
+        .iter()
+        .filter_map(|line| line.split_once(" = "))
+        .collect();
+    let shown: BTreeSet<_> = shown.into_iter().map(|(key, _)| key).collect();
+    let allowed: BTreeSet<_> = allowed.unwrap().1.split(", ").collect();
+    assert_eq!(shown, allowed);
+}
+
+#[test]
+fn a_webhook_is_as_it_shows() {
+    let lines = example();
+    let block = lines.lines().filter_map(|line| line.strip_prefix("#   "));
+    let block: Vec<_> = block.skip_while(|line| *line != "[[webhooks]]").collect();
+    let camera = "[[camera]]\nid = \"front-door\"\nrtsp = \"rtsp://h/s\"\n";
+    let hooks = |text: &str| load(&format!("{camera}{text}")).settings.webhooks;
+    let all = hooks(&block.join("\n"));
+    let [webhook] = &all[..] else {
+        panic!("{all:?}")
+    };
+    assert_eq!(webhook.events, WebhookEvent::ALL);
+    // Without its last key, and by variables.
+    assert_eq!(hooks(&block[..3].join("\n")), all);
+    let variables = [
+        ("DAYREEL_WEBHOOK_3_URL", webhook.url.expose()),
+        (
+            "DAYREEL_WEBHOOK_3_SECRET",
+            "b0a7a5f7c86a3b7d2c2f8cbb8e3d1d5e",
+        ),
+        ("DAYREEL_WEBHOOK_3_EVENTS", "camera_lost,disk_low"),
+    ];
+    let said = load_text(camera, &variables).unwrap().settings.webhooks;
+    assert_eq!(said[0].url, webhook.url);
+    assert_eq!(said[0].secret, webhook.secret);
+    assert_eq!(
+        said[0].events,
+        [WebhookEvent::CameraLost, WebhookEvent::DiskLow]
+    );
+    // None of it is shown.
+    let shown = format!(
+        "{said:?} {}",
+        effective_toml(&load_text(camera, &variables).unwrap().settings)
+    );
+    assert!(
+        !shown.contains("webhook/dayreel") && !shown.contains("b0a7a5f7"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -95,6 +172,49 @@ fn variables_and_aliases_mean_the_same_as_keys() {
         loaded.settings.cameras[0].timezone.name(),
         "America/New_York"
     );
+}
+
+#[test]
+fn every_key_has_its_variable() {
+    let table: toml::Table = everything_set().parse().unwrap();
+    let said = |table: &toml::Value, prefix: &str| -> Vec<(String, String)> {
+        let table = table.as_table().unwrap().iter();
+        let value = |value: &toml::Value| {
+            let text = value.as_str().map(str::to_owned);
+            // A list is words with commas between them; an empty one is as if not set.
+            let list = value.as_array().filter(|list| list.is_empty());
+            text.or(list.map(|_| String::new()))
+                .unwrap_or_else(|| value.to_string())
+        };
+        table
+            .map(|(key, said)| (format!("{prefix}{}", key.to_uppercase()), value(said)))
+            .collect()
+    };
+    let mut variables = said(&table["server"], "DAYREEL_");
+    variables.extend(said(&table["camera"][0], "DAYREEL_CAMERA_7_"));
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let loaded = load_text("", &variables).unwrap();
+    assert_eq!(loaded.settings, load(&everything_set()).settings);
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn cameras_of_variables_come_after_those_of_the_file_by_number() {
+    let text = "[[camera]]\nid = \"a\"\nrtsp = \"rtsp://h/s\"\n";
+    let variables = [
+        ("DAYREEL_CAMERA_10_ID", "1"),
+        ("DAYREEL_CAMERA_10_RTSP", "rtsp://u:${PASSWORD}@h/s"),
+        ("DAYREEL_CAMERA_2_ID", "c"),
+        ("DAYREEL_CAMERA_2_RTSP", "rtsp://h/s"),
+        ("PASSWORD", "p@"),
+    ];
+    let cameras = load_text(text, &variables).unwrap().settings.cameras;
+    let ids: Vec<_> = cameras.iter().map(|camera| camera.id.as_str()).collect();
+    assert_eq!(ids, ["a", "c", "1"]);
+    assert_eq!(cameras[2].rtsp.expose(), "rtsp://u:p%40@h/s");
 }
 
 #[test]

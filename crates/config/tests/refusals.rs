@@ -54,17 +54,17 @@ fn unknown_keys() {
     refused(
         &text,
         &[
-            "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera",
-            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
-            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
-            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera, users, webhooks",
+            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
         ],
     );
     refused(
         &format!("[server]\nlisten_on = 1\nport = 1\n{CAMERA}"),
         &[
-            "f.toml:2:1: server.listen_on: unknown key; did you mean \"listen\"? allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth",
-            "f.toml:3:1: server.port: unknown key; allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth",
+            "f.toml:2:1: server.listen_on: unknown key; did you mean \"listen\"? allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth, trusted_proxies, tls_certificate, tls_key",
+            "f.toml:3:1: server.port: unknown key; allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth, trusted_proxies, tls_certificate, tls_key",
         ],
     );
 }
@@ -169,12 +169,12 @@ fn cameras() {
 fn ranges_and_words() {
     refused(
         &format!(
-            "{CAMERA}days_to_keep = 7\nsegment_s = 0\ntransport = \"http\"\ntimezone = \"Mars\"\n"
+            "{CAMERA}days_to_keep = 7\nsegment_s = 0\ntransport = \"quic\"\ntimezone = \"Mars\"\n"
         ),
         &[
             "f.toml:4:16: camera.a.days_to_keep: is 7; allowed is 0 to 6 (full days before today)",
             "f.toml:5:13: camera.a.segment_s: is 0; allowed is 1 to 10 (seconds)",
-            "f.toml:6:13: camera.a.transport: \"http\" is not allowed; allowed is \"tcp\" or \"udp\"",
+            "f.toml:6:13: camera.a.transport: \"quic\" is not allowed; allowed is \"tcp\", \"udp\", \"multicast\", \"http\" or \"auto\"",
             "f.toml:7:12: camera.a.timezone: \"Mars\" is no time zone; allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
         ],
     );
@@ -377,6 +377,52 @@ fn overriding_variables() {
 }
 
 #[test]
+fn cameras_in_variables() {
+    refused_with(
+        &[
+            ("DAYREEL_MIN_FREE_BYTES", "plenty"),
+            ("DAYREEL_REQUIRE_MARKER", "1"),
+            ("DAYREEL_CAMERA_1_RTSP", "rtsp://u:hun/ter2@h/s"),
+            ("DAYREEL_CAMERA_2_ID", "A"),
+            ("DAYREEL_CAMERA_2_RTPS", "rtsp://u:hunter2@h/s"),
+            ("DAYREEL_CAMERA_2_DAYS_TO_KEEP", "7"),
+            ("DAYREEL_CAMERA_2_SEGMENT_S", "2.5"),
+            ("DAYREEL_CAMERA_2_AUDIO", "rtsp://u:hunter2@h/s"),
+            ("DAYREEL_CAMERA_2_TIMEZONE", "Mars"),
+            ("DAYREEL_CAMERA_FRONT_RTSP", "rtsp://u:hunter2@h/s"),
+            ("DAYREEL_CAMERA_3_RTSP", ""),
+        ],
+        CAMERA,
+        &[
+            "environment variable DAYREEL_CAMERA_1_ID is not set; write DAYREEL_CAMERA_1_ID=front-door",
+            "environment variable DAYREEL_CAMERA_1_RTSP: is ambiguous: '@' after the host. In user and password write %40 for '@', %2F for '/', %3F for '?', %23 for '#', %25 for '%', or take them from the environment or a file (${NAME}, ${file:/path}), which encodes them; in a path write %40 and %23",
+            "environment variable DAYREEL_CAMERA_2_AUDIO: must be true or false, not a string",
+            "environment variable DAYREEL_CAMERA_2_DAYS_TO_KEEP: is 7; allowed is 0 to 6 (full days before today)",
+            "environment variable DAYREEL_CAMERA_2_ID: line 2 has this id already; every camera needs its own, and upper and lower case do not make a difference",
+            "environment variable DAYREEL_CAMERA_2_RTPS: unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "environment variable DAYREEL_CAMERA_2_RTSP is not set; write DAYREEL_CAMERA_2_RTSP=rtsp://user:password@192.168.0.186:554/stream1",
+            "environment variable DAYREEL_CAMERA_2_SEGMENT_S: must be an integer, not a string",
+            "environment variable DAYREEL_CAMERA_2_TIMEZONE: \"Mars\" is no time zone; allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",
+            "environment variable DAYREEL_CAMERA_FRONT_RTSP: is no key of a camera; they are called like DAYREEL_CAMERA_1_RTSP: a number from 1 to 9999, then the key in capital letters",
+            "environment variable DAYREEL_MIN_FREE_BYTES: must be an integer, not a string",
+            "environment variable DAYREEL_REQUIRE_MARKER: must be true or false, not an integer",
+        ],
+    );
+    refused_with(
+        &[
+            ("DAYREEL_CAMERA_1_ID", "b"),
+            ("DAYREEL_CAMERA_1_RTSP", "rtsp://h/s"),
+            ("DAYREEL_CAMERA_10_ID", "B"),
+            ("DAYREEL_CAMERA_10_RTSP", "rtsp://h/s"),
+        ],
+        "",
+        &[
+            "environment variable DAYREEL_CAMERA_10_ID: DAYREEL_CAMERA_1_ID has this id already; every camera needs its own, and upper and lower case do not make a difference",
+        ],
+    );
+}
+
+#[test]
 fn files() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |name: &str| {
@@ -416,7 +462,73 @@ fn files() {
     };
     assert_eq!(
         none.to_string(),
-        "no configuration: name one with --config or DAYREEL_CONFIG, or create a or b; \
-         `dayreel demo` needs none"
+        "no configuration: name one with --config or DAYREEL_CONFIG, or create a or b, or set \
+         DAYREEL_CAMERA_1_ID and DAYREEL_CAMERA_1_RTSP; `dayreel demo` needs none"
+    );
+}
+
+#[test]
+fn users() {
+    let users = "[[users]]\nname = \"anna:b\"\npassword = \"hunter2\"\nrole = \"root\"\n\
+                 [[users]]\nname = \"bob\"\nrole = \"admin\"\ncameras = [\"a\"]\n\
+                 [[users]]\nname = \"Bob\"\npassword = \"$argon2id$v=19$m=4000000,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA\"\ncameras = [\"b\"]\n";
+    refused(
+        &format!("{CAMERA}{users}"),
+        &[
+            "f.toml:5:8: users.#1.name: is no user's name; allowed are 1 to 64 of a-z, A-Z, 0-9, \".\", \"_\", \"-\" and \"@\"",
+            "f.toml:6:12: users.#1.password: is no hash of a password; `dayreel user password NAME` makes one",
+            "f.toml:7:8: users.#1.role: \"root\" is not allowed; allowed is \"admin\" or \"viewer\"",
+            "f.toml:8:1: users.#2.password: is missing; write password = \"$argon2id$…\"",
+            "f.toml:11:11: users.#2.cameras: is for viewers; an admin sees all cameras",
+            "f.toml:13:8: users.#3.name: line 9 has this name already; every user needs their own",
+            "f.toml:14:12: users.#3.password: takes more than 256 MiB or 16 passes at every login; `dayreel user password NAME` makes another",
+            "f.toml:15:12: users.#3.cameras: is no camera of this configuration; there are: a",
+        ],
+    );
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$mQb6V5Gbpcs1Sxrn8uEk3Yw2Jv1k3hPL3zHfxoW5YLs";
+    let user = format!("[[users]]\nname = \"anna\"\npassword = \"{hash}\"\n");
+    refused(
+        &format!(
+            "[server]\nauth = \"none\"\ntrusted_proxies = [\"10.0.0.1\", \"proxy\"]\n{CAMERA}{user}"
+        ),
+        &[
+            "f.toml:2:8: server.auth: \"none\" lets everybody in, and there are [[users]]; remove this, or them (in a container, DAYREEL_AUTH)",
+            "f.toml:3:32: server.trusted_proxies: \"proxy\" is no network; allowed are such as \"172.17.0.0/16\" or \"192.168.0.2\"",
+        ],
+    );
+    refused_with(
+        &[
+            ("DAYREEL_USER_1_NAME", "x y"),
+            ("DAYREEL_USER_1_PASSWORD", hash),
+            ("DAYREEL_USER_NAME", "x"),
+        ],
+        CAMERA,
+        &[
+            "environment variable DAYREEL_USER_1_NAME: is no user's name; allowed are 1 to 64 of a-z, A-Z, 0-9, \".\", \"_\", \"-\" and \"@\"",
+            "environment variable DAYREEL_USER_NAME: is no key of a user; they are called like DAYREEL_USER_1_NAME: a number from 1 to 9999, then the key in capital letters",
+        ],
+    );
+}
+
+#[test]
+fn webhooks() {
+    let webhooks = "[[webhooks]]\nurl = \"ftp://T0KEN\"\nsecret = \"short\"\nevents = [\"camera_lost\", \"rain\"]\n\
+                    [[webhooks]]\nurl = \"https://u:T0KEN@h/\"\n";
+    refused(
+        &format!("{CAMERA}{webhooks}"),
+        &[
+            "f.toml:5:7: webhooks.#1.url: is no URL to send to; allowed is https://host:port/path or http://…, without user and password",
+            "f.toml:6:10: webhooks.#1.secret: is too short to sign with; allowed are 16 bytes or more, such as `openssl rand -hex 32` makes",
+            "f.toml:7:26: webhooks.#1.events: \"rain\" is not allowed; allowed is \"camera_lost\", \"camera_back\", \"day_finished\", \"moment_made\" or \"disk_low\"",
+            "f.toml:8:1: webhooks.#2.secret: is missing; write secret = \"${file:/run/secrets/webhook}\"",
+            "f.toml:9:7: webhooks.#2.url: is no URL to send to; allowed is https://host:port/path or http://…, without user and password",
+        ],
+    );
+    refused_with(
+        &[("DAYREEL_WEBHOOK_URL", "https://h/")],
+        CAMERA,
+        &[
+            "environment variable DAYREEL_WEBHOOK_URL: is no key of a webhook; they are called like DAYREEL_WEBHOOK_1_URL: a number from 1 to 9999, then the key in capital letters",
+        ],
     );
 }

@@ -16,6 +16,8 @@ pub enum Kind {
     NotFound,
     /// The camera is offline or has delivered nothing yet; later it may work.
     Unavailable,
+    /// It contradicts how things are now.
+    Conflict,
     /// The disk is full.
     Full,
     /// Too much is asked for at once.

@@ -13,6 +13,10 @@ impl EnvSource for Vars<'_> {
         found.map(|(_, value)| OsString::from(value))
     }
 
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
     fn system_timezone(&self) -> Option<String> {
         Some("UTC".to_owned())
     }
