@@ -9,7 +9,7 @@ use dayreel_manifest::Sequence;
 
 use crate::{
     Result,
-    day_folder::KINDS,
+    day_state::KINDS,
     error::IoContext as _,
     index::{self, Entry, FileRange, Index},
     index_file::replace,
@@ -37,7 +37,7 @@ pub(crate) fn set_aside(folder: &Path, kind: TrackKind, from: MediaTime) -> Resu
     let map = entries[..=kept.len()].iter().rev().find_map(Entry::map);
     let begin = Entry {
         map: map.cloned(),
-        discontinuity: false,
+        discontinuities: 0,
         after: None,
         ..begin.clone()
     };

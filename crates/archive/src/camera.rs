@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::SystemTime,
 };
@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use chrono::{Duration, NaiveDate};
 use chrono_tz::Tz;
-use dayreel_core::{CameraId, Clock, Day, MediaTime, TrackKind, WallTime};
+use dayreel_core::{CameraId, Clock, Day, GapCause, MediaTime, TrackKind, WallTime};
 use dayreel_manifest::{InitHash, Recorded};
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
@@ -75,6 +75,8 @@ pub struct CameraArchive {
     timelapses: Timelapses,
     /// How long segments are meant to be, 1/90000 s; 0 while not said.
     segment_90k: AtomicU32,
+    /// How many gaps were ended since the start, by cause.
+    gaps: [AtomicU64; GapCause::ALL.len()],
     /// The day that is being written and the one before, ascending. Read by every request, changed
     /// at midnight.
     current: RwLock<Vec<Arc<DayFolder>>>,
@@ -160,11 +162,12 @@ impl CameraArchive {
             id,
             zone,
             days_path: path.join("days"),
-            moments: Arc::new(Moments::new(path.join("moments"))),
+            moments: Arc::new(Moments::new(path.join("moments"), Arc::clone(&data_dir))),
             data_dir,
             clock,
             timelapses,
             segment_90k: AtomicU32::new(0),
+            gaps: Default::default(),
             current: RwLock::default(),
             loaded: Mutex::default(),
         }
@@ -232,11 +235,32 @@ impl CameraArchive {
         self.data_dir.returns()
     }
 
+    /// Closes what is open for writing: else a disk that was pulled or unmounted could not be mended.
+    pub(crate) fn let_go(&self) {
+        for folder in self.current.read().iter() {
+            for kind in [TrackKind::Video, TrackKind::Audio] {
+                folder.index(kind).let_go();
+            }
+        }
+    }
+
     /// Forgets what is in memory, and reads the current days again.
     pub(crate) fn reload(&self) -> Result<()> {
         self.current.write().clear();
         *self.loaded.lock() = Loaded::default();
         self.read_current(Day::containing(self.clock.now(), self.zone))
+    }
+
+    /// Counts a gap that the recording has just left behind.
+    pub(crate) fn note_gap(&self, cause: GapCause) {
+        self.gaps[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many gaps the picture has had since the start of the program, by cause; those that still
+    /// last are not among them.
+    pub fn gaps_since_start(&self) -> [(GapCause, u64); GapCause::ALL.len()] {
+        let count = |cause| (cause, self.gaps[cause as usize].load(Ordering::Relaxed));
+        GapCause::ALL.map(count)
     }
 
     /// The writer. There must be one at a time.

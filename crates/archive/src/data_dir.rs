@@ -22,7 +22,7 @@ use rustix::{
 use crate::{Error, Result, error::IoContext as _};
 
 /// The marker file. It is also what is locked: two recorders in one directory would tear its files.
-pub(crate) const MARKER: &str = ".dayreel";
+pub const MARKER: &str = ".dayreel";
 
 /// What the marker says; its identity follows.
 const MARKER_TEXT: &str = "Recordings of Dayreel. Nothing is recorded into a folder that loses \
@@ -46,8 +46,9 @@ pub(crate) struct DataDir {
 /// The marker that is held: which file it is, and what it says.
 #[derive(Debug)]
 struct Marker {
-    /// Locked as long as it lives.
-    _lock: File,
+    /// Locked as long as it is open. Let go of while the directory is away, so that its disk can be
+    /// checked and mounted again.
+    lock: Option<File>,
     device: u64,
     inode: u64,
     text: String,
@@ -99,14 +100,19 @@ impl DataDir {
         let path = self.root.join(MARKER);
         let found = match stat(&path) {
             Ok(found) => found,
-            Err(Errno::NOENT | Errno::NOTDIR) => return Err(Error::Missing(self.root.clone())),
+            Err(Errno::NOENT | Errno::NOTDIR) => {
+                if let Some(held) = &self.held {
+                    held.lock().lock = None;
+                }
+                return Err(Error::Missing(self.root.clone()));
+            }
             Err(error) => return Err(error).context("look for", path),
         };
         let Some(held) = &self.held else {
             return Ok(());
         };
         let mut held = held.lock();
-        if !held.is(&found) {
+        if !held.is(&found) || held.lock.is_none() {
             let again = Marker::take(&self.root)?;
             if again.text != held.text {
                 return Err(Error::Missing(self.root.clone()));
@@ -141,7 +147,7 @@ impl Marker {
         let mut text = String::new();
         file.read_to_string(&mut text).context("read", &path)?;
         Ok(Self {
-            _lock: file,
+            lock: Some(file),
             device: found.st_dev,
             inode: found.st_ino,
             text,
@@ -163,7 +169,9 @@ fn create_marker(root: &Path) -> Result<()> {
     // Tells this directory from another one that is mounted in its place.
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
     file.write_all(format!("{MARKER_TEXT}{id}").as_bytes())
-        .context("write", &path)
+        .context("write", &path)?;
+    // A disk that comes back without it would not be known again.
+    file.sync_all().context("sync", &path)
 }
 
 /// Whether a process has the data directory `root`.

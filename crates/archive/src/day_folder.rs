@@ -1,7 +1,6 @@
 //! One day of one camera: its folder, and what is known of it in memory.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,14 +14,12 @@ use parking_lot::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGu
 use crate::{
     MediaSlice, Result, aside,
     data_dir::DataDir,
-    index::{self, Entry, FileRange},
+    day_state::{KINDS, State},
+    index,
     index_file::{IndexFile, replace},
     recovery::{self, Mend},
     track_writer::index_name,
 };
-
-/// The tracks, in the order in which they are counted.
-pub(crate) const KINDS: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
 
 /// The playlist of both tracks.
 pub(crate) const MULTIVARIANT: &str = "playlist.m3u8";
@@ -40,18 +37,6 @@ pub struct DayFolder {
     state: RwLock<State>,
 }
 
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) timeline: DayTimeline,
-    /// Names of the hour files of each track; [`Slice::file`] counts in them. Of a file that was
-    /// deleted the name is empty: one that is called the same has another number.
-    files: [Vec<String>; 2],
-    /// Where the bytes of what was set aside end, by file of each track.
-    pub(crate) aside: [HashMap<String, u64>; 2],
-    /// Whether the index of each track has its ending on disk.
-    pub(crate) closed: [bool; 2],
-}
-
 /// A stretch in which nothing was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
@@ -61,105 +46,6 @@ pub struct Gap {
     pub end: MediaTime,
     /// Why; `None` if nobody knows.
     pub cause: Option<GapCause>,
-}
-
-impl State {
-    pub(crate) fn new(day: Day, video: Sequence, audio: Sequence) -> Self {
-        Self {
-            timeline: DayTimeline::new(day, video, audio),
-            files: [Vec::new(), Vec::new()],
-            aside: [HashMap::new(), HashMap::new()],
-            closed: [false; 2],
-        }
-    }
-
-    /// The number of the file `name`; a new one is added.
-    pub(crate) fn file_number(&mut self, kind: TrackKind, name: &str) -> u16 {
-        let files = &mut self.files[kind as usize];
-        let index = files
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or_else(|| {
-                files.push(name.to_owned());
-                files.len() - 1
-            });
-        u16::try_from(index).unwrap_or(u16::MAX)
-    }
-
-    /// Whether the file of that number was deleted.
-    pub(crate) fn is_gone(&self, kind: TrackKind, file: u16) -> bool {
-        self.file_name(kind, file).is_empty()
-    }
-
-    /// Lets go of the first segments of each track, as far as they are in files that are called
-    /// `is_gone`. Returns whether anything was there.
-    pub(crate) fn forget_files(&mut self, is_gone: impl Fn(TrackKind, &str) -> bool) {
-        let dropped = KINDS.map(|kind| {
-            let names = &self.files[kind as usize];
-            let is_in_them = |segment: &&Segment| {
-                let name = names.get(usize::from(segment.bytes.file));
-                name.is_some_and(|name| is_gone(kind, name))
-            };
-            let segments = self.timeline.track(kind).segments();
-            segments.iter().take_while(is_in_them).count()
-        });
-        if dropped != [0, 0] {
-            self.timeline = self.timeline.without_first(dropped);
-        }
-        for kind in KINDS {
-            let names = self.files[kind as usize].iter_mut();
-            names
-                .filter(|name| is_gone(kind, name))
-                .for_each(String::clear);
-        }
-    }
-
-    pub(crate) fn file_name(&self, kind: TrackKind, file: u16) -> &str {
-        self.files[kind as usize]
-            .get(usize::from(file))
-            .map_or("", String::as_str)
-    }
-
-    /// Adds a finished segment, whose bytes are in its hour file, and returns its index entry.
-    /// `after` is why nothing was recorded before it, if there is a gap.
-    pub(crate) fn append(
-        &mut self,
-        kind: TrackKind,
-        segment: Segment,
-        after: Option<GapCause>,
-    ) -> Entry {
-        let before = self
-            .timeline
-            .track(kind)
-            .segments()
-            .last()
-            .map(|last| last.init);
-        let discontinuity = self.timeline.append(kind, segment);
-        self.explain(kind, after);
-        let init = self
-            .timeline
-            .track(kind)
-            .inits()
-            .get(usize::from(segment.init));
-        let file = self.file_name(kind, segment.bytes.file).to_owned();
-        // Every hour file begins with a copy of its init segment.
-        let map = init
-            .filter(|_| before != Some(segment.init))
-            .map(|init| FileRange {
-                file: file.clone(),
-                offset: 0,
-                len_bytes: u32::try_from(init.bytes.len()).unwrap_or(u32::MAX),
-            });
-        Entry::new(&segment, after, discontinuity, map, file)
-    }
-
-    /// Notes why nothing was recorded before the segment that was just added. Gaps are those of the
-    /// picture.
-    pub(crate) fn explain(&mut self, kind: TrackKind, after: Option<GapCause>) {
-        if let Some(cause) = after.filter(|_| kind == TrackKind::Video) {
-            self.timeline.explain_gap(cause);
-        }
-    }
 }
 
 impl DayFolder {
@@ -244,7 +130,7 @@ impl DayFolder {
     /// Writes the playlist of both tracks, so that a static file server needs no more than the
     /// folder. Its names are those of the indexes.
     pub(crate) fn write_multivariant(&self) -> Result<()> {
-        let text = multivariant_playlist(&self.timeline());
+        let text = multivariant_playlist(&self.timeline(), None);
         text.map_or(Ok(()), |text| replace(&self.path.join(MULTIVARIANT), &text))
     }
 
@@ -311,7 +197,7 @@ impl DayFolder {
             let is_gone = state.is_gone(kind, segment.bytes.file);
             // A day that goes on, because the clock had been ahead, is open again.
             state.closed[kind as usize] = false;
-            (!is_gone).then(|| state.append(kind, segment, after))
+            (!is_gone).then(|| state.append(kind, segment, after, None))
         });
         let Some(entry) = entry else {
             return Ok(());

@@ -73,6 +73,7 @@ impl Error {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::Full,
                 io::ErrorKind::NotFound => Kind::NotFound,
                 io::ErrorKind::ReadOnlyFilesystem => Kind::Unavailable,
+                _ if is_out_of_files(source) => Kind::Unavailable,
                 _ => Kind::Internal,
             },
             Self::InUse(_) | Self::Missing(_) => Kind::Unavailable,

@@ -16,7 +16,7 @@ use dayreel_core::{Day, Kind, TrackKind, WallTime};
 
 use crate::{
     CameraArchive, DayFolder, Result, aside, dated,
-    day_folder::KINDS,
+    day_state::KINDS,
     error::IoContext as _,
     index,
     track_writer::{HourName, index_name},

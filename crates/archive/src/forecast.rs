@@ -6,7 +6,7 @@ use dayreel_core::{CameraId, TICKS_PER_SECOND, TrackKind};
 use crate::{
     CameraArchive,
     expiry::Recordings,
-    retention::{Limits, gigabytes},
+    limits::{Limits, gigabytes},
 };
 
 /// Today's bytes say how much a day takes once so much of it is recorded, 1/90000 s.

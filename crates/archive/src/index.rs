@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! #DAYREEL-GAP:cause=network                               only after a gap whose cause is known
-//! #EXT-X-DISCONTINUITY                                     only after a gap or a new codec
+//! #EXT-X-DISCONTINUITY                                     only after a gap or a new codec, also of
+//!                                                          the other track: once for each
 //! #EXT-X-MAP:URI="video-00.mp4",BYTERANGE="812@0"          only where the init bytes changed
 //! #EXT-X-PROGRAM-DATE-TIME:2026-11-22T00:00:00.000Z
 //! #DAYREEL-SEGMENT:start=161582704650000,duration=360000,units=100
@@ -71,7 +72,8 @@ pub(crate) struct Entry {
     pub(crate) access_units: u32,
     /// Why nothing was recorded before it, if there is a gap and that is known.
     pub(crate) after: Option<GapCause>,
-    pub(crate) discontinuity: bool,
+    /// How many: players match tracks by their count.
+    pub(crate) discontinuities: u64,
     /// A new init segment, from this entry on.
     pub(crate) map: Option<FileRange>,
     pub(crate) bytes: FileRange,
@@ -81,7 +83,7 @@ impl Entry {
     pub(crate) fn new(
         segment: &Segment,
         after: Option<GapCause>,
-        discontinuity: bool,
+        discontinuities: u64,
         map: Option<FileRange>,
         file: String,
     ) -> Self {
@@ -90,7 +92,7 @@ impl Entry {
             duration_90k: segment.duration_90k,
             access_units: segment.access_units,
             after,
-            discontinuity,
+            discontinuities,
             map,
             bytes: FileRange {
                 file,
@@ -117,9 +119,7 @@ impl Entry {
         if let Some(cause) = self.after {
             let _ = writeln!(text, "{GAP}:cause={cause}");
         }
-        if self.discontinuity {
-            text.push_str("#EXT-X-DISCONTINUITY\n");
-        }
+        (0..self.discontinuities).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
         text.extend(self.map.as_ref().map(map_line));
         let time = self.start.media_to_wall().format("%Y-%m-%dT%H:%M:%S%.3fZ");
         let (start, duration, units) = (self.start.ticks(), self.duration_90k, self.access_units);
@@ -239,7 +239,7 @@ fn map_line(map: &FileRange) -> String {
 #[derive(Default)]
 struct Group {
     after: Option<GapCause>,
-    discontinuity: bool,
+    discontinuities: u64,
     map: Option<FileRange>,
     segment: Option<(u64, u32, u32)>,
     range: Option<(u32, u64)>,
@@ -265,7 +265,7 @@ impl Index {
                 self.sound_bytes = end_offset;
             }
             GAP => group.after = parse_gap(value),
-            "#EXT-X-DISCONTINUITY" => group.discontinuity = true,
+            "#EXT-X-DISCONTINUITY" => group.discontinuities += 1,
             "#EXT-X-MAP" => match parse_map(value) {
                 Some(map) => group.map = Some(map),
                 None => return false,
@@ -289,7 +289,7 @@ impl Index {
                     duration_90k,
                     access_units,
                     after: group.after,
-                    discontinuity: group.discontinuity,
+                    discontinuities: group.discontinuities,
                     map: group.map,
                     bytes: FileRange {
                         file: file.to_owned(),
@@ -307,10 +307,10 @@ impl Index {
     }
 }
 
-/// Whether a name in an index is a file of its own folder: an index is foreign bytes once somebody
-/// has copied a day here.
+/// Whether a name in an index is a file of its own folder, and can be quoted: an index is foreign bytes
+/// once somebody has copied a day here.
 fn is_file_name(name: &str) -> bool {
-    name.ends_with(".mp4") && !name.contains(['/', '\\', '\0'])
+    name.ends_with(".mp4") && !name.contains(['/', '\\', '"', '\0'])
 }
 
 fn parse_map(value: &str) -> Option<FileRange> {
@@ -353,7 +353,7 @@ mod tests {
             duration_90k: 360_000,
             access_units: 100,
             after: (start > 0).then_some(GapCause::Network),
-            discontinuity: start > 0,
+            discontinuities: u64::from(start > 0),
             map: Some(FileRange {
                 file: "video-00.mp4".into(),
                 offset: 0,

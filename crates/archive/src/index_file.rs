@@ -109,6 +109,11 @@ impl IndexFile {
         }
     }
 
+    /// Closes the file; it is opened again when something is to be written.
+    pub(crate) fn let_go(&mut self) {
+        self.open = None;
+    }
+
     /// It is another file now: whoever replaced it has written all there is.
     pub(crate) fn reopen(&mut self) {
         self.open = None;

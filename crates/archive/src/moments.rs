@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Clip, MediaSlice, Result,
+    data_dir::DataDir,
     dated::{self, Dated},
     error::IoContext as _,
 };
@@ -36,6 +37,9 @@ pub use name::{MomentName, NoMomentName};
 /// Written at once.
 const WRITE_BYTES: usize = 256 * 1024;
 
+/// How often a folder is made again that somebody deletes meanwhile.
+const FOLDER_TRIES: u32 = 16;
+
 /// How the comment in a GIF begins that says which moment it is of.
 const GIF_COMMENT: &str = "dayreel moment ";
 
@@ -47,6 +51,7 @@ const GIF_HEAD_BYTES: u64 = 4096;
 pub struct Moments {
     /// `data/<camera>/moments`.
     path: PathBuf,
+    data_dir: Arc<DataDir>,
     /// Names that are being written. Locked for a look-up only.
     pending: Mutex<HashSet<MomentName>>,
     /// What files said when they were last read. Holds at most what the last list had.
@@ -97,9 +102,10 @@ pub struct MomentFile {
 }
 
 impl Moments {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf, data_dir: Arc<DataDir>) -> Self {
         Self {
             path,
+            data_dir,
             pending: Mutex::default(),
             known: Mutex::default(),
             gif_time: Mutex::default(),
@@ -109,8 +115,10 @@ impl Moments {
     /// The first free name of the local second in `time`.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] if the folder cannot be read.
+    /// [`crate::Error::Io`] if the folder cannot be read, [`crate::Error::Missing`] if its disk is
+    /// away.
     pub fn claim(self: &Arc<Self>, time: DateTime<FixedOffset>) -> Result<Claim> {
+        self.data_dir.ensure_there()?;
         let mut name = MomentName::new(time.naive_local(), 1);
         let mut pending = self.pending.lock();
         loop {
@@ -226,8 +234,9 @@ impl Moments {
     /// a later one. A reader sees the one or the other.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] if it cannot be written.
+    /// [`crate::Error::Io`] if it cannot be written, [`crate::Error::Missing`] if the disk is away.
     pub fn put_gif(&self, time: DateTime<FixedOffset>, gif: &[u8]) -> Result<()> {
+        self.data_dir.ensure_there()?;
         let mut latest = self.gif_time.lock();
         if latest.is_some_and(|latest| latest > time) {
             return Ok(());
@@ -265,9 +274,6 @@ impl Claim {
     /// [`crate::Error::Io`] if it cannot be written.
     pub fn write(&self, clip: &Clip, facts: &MomentFacts) -> Result<Moment> {
         let path = self.moments.path.join(self.name.path());
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).context("create", folder)?;
-        }
         write_whole(&path, |out| clip.write_mp4(&facts.tags(), out))?;
         let bytes = stamp(&path)?.map_or(0, |stamp| stamp.bytes);
         Ok(Moment {
@@ -289,13 +295,10 @@ fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).context("create", folder)?;
-    }
     // What a crash leaves behind is overwritten by the next of this name, and listed nowhere.
     let part = path.with_extension("part");
+    let file = create_in_folder(&part).context("create", &part)?;
     let written = (|| {
-        let file = File::create(&part).context("create", &part)?;
         let mut out = BufWriter::with_capacity(WRITE_BYTES, &file);
         write(&mut out)
             .and_then(|()| out.flush())
@@ -309,6 +312,27 @@ fn write_whole(
         let _ = fs::remove_file(&part);
     }
     written
+}
+
+/// Creates a file, and its folder if need be. Whoever deletes the last moment of a day may delete
+/// the folder between these two; once a file is in it, it stays. While the folders are made, the
+/// one that goes is reported as one that is there, and is no folder.
+fn create_in_folder(path: &Path) -> io::Result<File> {
+    let create = || {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        File::create(path)
+    };
+    for _ in 0..FOLDER_TRIES {
+        match create() {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                ) => {}
+            created => return created,
+        }
+    }
+    create()
 }
 
 fn file_at(path: PathBuf) -> Result<Option<MomentFile>> {

@@ -7,7 +7,7 @@
 use std::{fs::File, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use dayreel_core::{Day, MediaTime, TrackKind};
+use dayreel_core::{Day, MediaTime, TrackKind, WallTime};
 use dayreel_manifest::{GAP_90K, Segment};
 
 use crate::{
@@ -152,6 +152,26 @@ impl CameraArchive {
             }
         }
         Ok(Found::Nothing { before, after })
+    }
+
+    /// The last picture that is recorded by `now`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Mux`] if the recording cannot be read.
+    pub fn last_picture(&self, now: WallTime) -> Result<Option<RecordedPicture>> {
+        let today = Day::containing(now, self.zone()).date();
+        let dates = self.dates()?.into_iter().rev();
+        for date in dates.filter(|date| *date <= today) {
+            let Some(folder) = self.day(date)? else {
+                continue;
+            };
+            let end = folder.timeline().track(TrackKind::Video).end();
+            let last = end.and_then(|end| end.ticks().checked_sub(1));
+            if let Some(last) = last {
+                return picture_in(&folder, MediaTime::from_ticks(last), Pick::Exact);
+            }
+        }
+        Ok(None)
     }
 
     /// The day: without I/O if it is the live one.

@@ -115,12 +115,14 @@ impl Recorder {
     /// # Errors
     /// The first error; both tracks are tried.
     pub fn finish(&mut self) -> Result<()> {
-        let mut result = Ok(());
+        // Where the disk is away, what was open has been let go of: it is not complete.
+        let mut result = self.archive.ensure_there();
         for track in &mut self.tracks {
             track.in_segment = false;
             track.is_new_session = true;
             if let Some(writer) = &mut track.writer {
                 result = result.and(writer.finish_segment()).and(writer.sync());
+                writer.folder().change(|state| state.timeline.interrupt());
             }
         }
         if let Some(video) = &self.tracks[TrackKind::Video as usize].writer {
@@ -151,7 +153,13 @@ impl Recorder {
     }
 
     fn begin_segment(&mut self, kind: TrackKind, info: &ChunkInfo) -> Result<()> {
-        self.archive.ensure_there()?;
+        if let Err(error) = self.archive.ensure_there() {
+            if matches!(error, Error::Missing(_)) {
+                self.archive.let_go();
+                self.tracks.iter_mut().for_each(|track| track.writer = None);
+            }
+            return Err(error);
+        }
         if self.returns != self.archive.returns() {
             // What is open lies on a mount that is gone; the days are what is found on the new one.
             for track in &mut self.tracks {
@@ -194,6 +202,9 @@ impl Recorder {
             });
         }
         writer.begin_segment(&init, info, after)?;
+        if let (TrackKind::Video, Some(cause)) = (kind, after) {
+            self.archive.note_gap(cause);
+        }
         track.in_segment = true;
         track.has_begun = true;
         if std::mem::take(&mut track.is_new_session) || after.is_some() {

@@ -22,13 +22,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use dayreel_core::{Day, TrackKind};
-use dayreel_manifest::{Init, InitHash, Segment, Slice, rounded_seconds};
+use dayreel_core::{Day, MediaTime, TrackKind};
+use dayreel_manifest::{GAP_90K, Init, InitHash, Segment, Slice, rounded_seconds};
 use tracing::{info, warn};
 
 use crate::{
     Result, aside,
-    day_folder::State,
+    day_state::State,
     error::IoContext as _,
     index::{self, Entry, FileRange, Index},
     index_file::IndexFix,
@@ -116,8 +116,8 @@ impl LoadedTrack {
         let mut sound = SoundFiles::default();
         let mut kept: Vec<Entry> = Vec::new();
         let mut map = None;
-        // Since the last entry that is kept: how many, and how many spans.
-        let (mut lost, mut lost_spans) = (0_u64, 0_u64);
+        // Since the last entry that is kept: how many, and how many discontinuities.
+        let (mut lost, mut lost_discontinuities) = (0_u64, 0_u64);
         let mut is_lost_at = None;
         for mut entry in std::mem::take(&mut self.index.entries) {
             map = entry.map.take().or(map);
@@ -126,22 +126,27 @@ impl LoadedTrack {
             if overlaps || !sound.holds(folder, &entry.bytes) {
                 is_lost_at.get_or_insert(entry.bytes.offset);
                 lost += 1;
-                lost_spans += u64::from(entry.discontinuity && !begins);
+                if !begins {
+                    lost_discontinuities += entry.discontinuities;
+                }
                 self.must_replace |= kept.is_empty() && !folder.join(&entry.bytes.file).exists();
                 continue;
             }
-            if kept.is_empty() && lost > 0 {
-                // What was before it is deleted, not missing.
-                entry.after = None;
+            if lost > 0 {
+                let listed = entry.discontinuities + std::mem::take(&mut lost_discontinuities);
+                // What is left out leaves a gap, unless it was a copy.
+                let end = kept.last().map_or_else(MediaTime::default, Entry::end);
+                if end.saturating_add(GAP_90K) < entry.start {
+                    entry.discontinuities = listed.max(1);
+                }
+                if kept.is_empty() {
+                    self.index.first.media += lost;
+                    self.index.first.discontinuity += listed;
+                    // What was before it is deleted, not missing.
+                    entry.after = None;
+                }
+                lost = 0;
             }
-            if kept.is_empty() {
-                self.index.first.media += lost;
-                self.index.first.discontinuity +=
-                    lost_spans + u64::from(entry.discontinuity && lost > 0);
-            }
-            // What is left out leaves a gap.
-            entry.discontinuity |= std::mem::take(&mut lost) > 0;
-            lost_spans = 0;
             entry.map = map.take();
             kept.push(entry);
         }
@@ -264,6 +269,7 @@ pub(crate) fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -
     }
     items.sort_by_key(|(kind, _, entry)| (entry.end(), *kind));
     let mut inits = [None; 2];
+    let mut follows_found = [false; 2];
     let mut texts = [String::new(), String::new()];
     for (kind, found_init, entry) in items {
         let is_listed = found_init.is_none();
@@ -303,14 +309,14 @@ pub(crate) fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -
                 len_bytes: entry.bytes.len_bytes,
             },
         };
-        // Where something was found in between, the breaks are others than those listed.
+        // What follows something that was found may have been listed as following a gap.
+        let follows_found = std::mem::replace(&mut follows_found[kind as usize], !is_listed);
+        let listed = Some(entry.discontinuities).filter(|_| is_listed && !follows_found);
+        let entry = state.append(kind, segment, entry.after, listed);
         if is_listed && !is_new[kind as usize] {
-            let timeline = &mut state.timeline;
-            timeline.append_listed(kind, segment, entry.discontinuity);
-            state.explain(kind, entry.after);
             continue;
         }
-        let text = state.append(kind, segment, entry.after).to_text();
+        let text = entry.to_text();
         texts[kind as usize].push_str(&text);
         if let IndexFix::Append { groups, longest_s } = &mut fixes[kind as usize] {
             groups.push_str(&text);
@@ -333,6 +339,7 @@ pub(crate) fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -
     if let Some(cause) = ends_with[TrackKind::Video as usize] {
         state.timeline.explain_end(cause);
     }
+    state.timeline.interrupt();
     Recovered { state, fixes }
 }
 

@@ -5,6 +5,7 @@
 //! newest hour of each camera always stays.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use crate::{
     CameraArchive, Result,
     expiry::{RecordedHour, Recordings},
     forecast::{Forecast, forecast},
+    limits::{Limits, gigabytes},
     space::{Disk, Space},
 };
 
@@ -29,19 +31,6 @@ const FORECAST_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Hours that one step deletes at most; the next step goes on.
 const MOST_HOURS: usize = 100;
-
-/// How long recordings of a camera are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Full days before today.
-    pub days_to_keep: u8,
-    /// Most bytes that its days may take; `None`: what the disk has.
-    pub max_bytes: Option<u64>,
-    /// The same for moments; `None`: for ever.
-    pub moments_days_to_keep: Option<u16>,
-    /// The same for timelapses; `None`: for ever.
-    pub timelapse_days_to_keep: Option<u16>,
-}
 
 /// The disk of the recordings, as it was found last.
 #[derive(Clone, Debug, Default)]
@@ -69,13 +58,27 @@ impl Storage {
 /// The one that decides what is deleted.
 #[derive(Debug)]
 pub struct Retention {
-    cameras: Vec<Camera>,
-    min_free_bytes: u64,
     disk: Box<dyn Disk>,
-    /// Locked during a step: there is one deleter.
-    memory: Mutex<Memory>,
+    /// Locked during a step, which may take as long as the disk: there is one deleter.
+    work: Mutex<Work>,
+    /// What the next step shall look after instead. Never locked for long.
+    next: Mutex<Option<Task>>,
     /// What the last step found. Read by requests.
     storage: RwLock<Storage>,
+}
+
+/// What is to be looked after.
+#[derive(Debug)]
+struct Task {
+    cameras: Vec<Camera>,
+    min_free_bytes: u64,
+}
+
+/// A task, and what has been said of it.
+#[derive(Debug)]
+struct Work {
+    task: Task,
+    memory: Memory,
 }
 
 #[derive(Debug)]
@@ -87,8 +90,8 @@ struct Camera {
 /// What has been said, so that it is said once.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Since when everything that a camera has is too old, by its place.
-    all_too_old: Vec<Option<Instant>>,
+    /// Since when everything that a camera has is too old.
+    all_too_old: HashMap<CameraId, Instant>,
     errors: Vec<String>,
     problem: Option<&'static str>,
     /// What was said of the forecast, and when.
@@ -102,20 +105,24 @@ impl Retention {
         min_free_bytes: u64,
         disk: Box<dyn Disk>,
     ) -> Self {
-        let cameras: Vec<_> = cameras
-            .into_iter()
-            .map(|(archive, limits)| Camera { archive, limits })
-            .collect();
         Self {
-            memory: Mutex::new(Memory {
-                all_too_old: vec![None; cameras.len()],
-                ..Memory::default()
+            work: Mutex::new(Work {
+                task: Task::new(cameras, min_free_bytes),
+                memory: Memory::default(),
             }),
-            cameras,
-            min_free_bytes,
+            next: Mutex::default(),
             disk,
             storage: RwLock::default(),
         }
+    }
+
+    /// Looks after these cameras from the next [`Retention::step`] on. Does not wait.
+    pub fn look_after(
+        &self,
+        cameras: impl IntoIterator<Item = (Arc<CameraArchive>, Limits)>,
+        min_free_bytes: u64,
+    ) {
+        *self.next.lock() = Some(Task::new(cameras, min_free_bytes));
     }
 
     /// The disk, as the last step found it.
@@ -125,22 +132,32 @@ impl Retention {
 
     /// Looks once, and deletes what is to go. Waits for the disk. `now` is the steady clock.
     pub fn step(&self, now: Instant) {
-        let memory = &mut *self.memory.lock();
-        let Some(first) = self.cameras.first() else {
+        let Work { task, memory } = &mut *self.work.lock();
+        if let Some(next) = self.next.lock().take() {
+            *task = next;
+        }
+        let Some(first) = task.cameras.first() else {
             return;
         };
         if let Err(error) = first.archive.ensure_there() {
             let code = error.disk_code().unwrap_or("disk_error");
-            self.publish(memory, None, Some((code, error.to_string())), &[], now);
+            self.publish(
+                task,
+                memory,
+                None,
+                Some((code, error.to_string())),
+                &[],
+                now,
+            );
             return;
         }
         let mut errors = Vec::new();
-        for (place, camera) in self.cameras.iter().enumerate() {
-            let since = &mut memory.all_too_old[place];
+        for camera in &task.cameras {
+            let since = &mut memory.all_too_old;
             errors.extend(camera.expire_old(now, since).err());
         }
         let mut recordings = Vec::new();
-        for camera in &self.cameras {
+        for camera in &task.cameras {
             let found = camera.archive.recordings().and_then(|mut found| {
                 camera.expire_above_max(&mut found)?;
                 Ok(found)
@@ -153,19 +170,19 @@ impl Retention {
                 }
             }
         }
-        let space = self.make_room(&mut recordings);
+        let space = self.make_room(task, &mut recordings);
         let space = space.map_err(|error| errors.push(error)).ok();
         memory.say_errors(&errors);
-        let problem = space.and_then(|space| self.problem_of(space));
-        self.publish(memory, space, problem, &recordings, now);
+        let problem = space.and_then(|space| task.problem_of(space));
+        self.publish(task, memory, space, problem, &recordings, now);
     }
 
     /// Deletes the oldest hours until enough is free.
-    fn make_room(&self, recordings: &mut [Recordings]) -> Result<Space> {
-        let root = self.cameras[0].archive.root();
+    fn make_room(&self, task: &Task, recordings: &mut [Recordings]) -> Result<Space> {
+        let root = task.cameras[0].archive.root();
         let mut space = self.disk.space(root)?;
         for _ in 0..MOST_HOURS {
-            if space.free_bytes >= self.min_free_bytes {
+            if space.free_bytes >= task.min_free_bytes {
                 break;
             }
             let oldest = recordings.iter().enumerate().filter_map(|(place, of)| {
@@ -176,34 +193,25 @@ impl Retention {
             let Some((.., place)) = oldest.min() else {
                 break;
             };
-            self.cameras[place].expire_oldest(&mut recordings[place], "the disk is nearly full")?;
+            task.cameras[place].expire_oldest(&mut recordings[place], "the disk is nearly full")?;
             space = self.disk.space(root)?;
         }
         Ok(space)
     }
 
-    fn problem_of(&self, space: Space) -> Option<(&'static str, String)> {
-        (space.free_bytes < self.min_free_bytes).then(|| {
-            let free = gigabytes(space.free_bytes);
-            let wanted = gigabytes(self.min_free_bytes);
-            let text =
-                format!("{free} are free, {wanted} should be, and there is nothing left to delete");
-            ("disk_low", text)
-        })
-    }
-
     fn publish(
         &self,
+        task: &Task,
         memory: &mut Memory,
         space: Option<Space>,
         problem: Option<(&'static str, String)>,
         recordings: &[Recordings],
         now: Instant,
     ) {
-        let of_cameras = self.cameras.iter().zip(recordings);
+        let of_cameras = task.cameras.iter().zip(recordings);
         let storage = Storage {
             space,
-            min_free_bytes: self.min_free_bytes,
+            min_free_bytes: task.min_free_bytes,
             forecasts: of_cameras
                 .map(|(camera, found)| forecast(&camera.archive, &camera.limits, found))
                 .collect(),
@@ -215,28 +223,53 @@ impl Retention {
     }
 }
 
+impl Task {
+    fn new(
+        cameras: impl IntoIterator<Item = (Arc<CameraArchive>, Limits)>,
+        min_free_bytes: u64,
+    ) -> Self {
+        Self {
+            cameras: cameras
+                .into_iter()
+                .map(|(archive, limits)| Camera { archive, limits })
+                .collect(),
+            min_free_bytes,
+        }
+    }
+
+    fn problem_of(&self, space: Space) -> Option<(&'static str, String)> {
+        (space.free_bytes < self.min_free_bytes).then(|| {
+            let free = gigabytes(space.free_bytes);
+            let wanted = gigabytes(self.min_free_bytes);
+            let text =
+                format!("{free} are free, {wanted} should be, and there is nothing left to delete");
+            ("disk_low", text)
+        })
+    }
+}
+
 impl Camera {
     fn id(&self) -> &CameraId {
         self.archive.id()
     }
 
-    fn expire_old(&self, now: Instant, all_too_old: &mut Option<Instant>) -> Result<()> {
+    fn expire_old(&self, now: Instant, all_too_old: &mut HashMap<CameraId, Instant>) -> Result<()> {
         let Limits { days_to_keep, .. } = self.limits;
         let mut result = Ok(());
         let too_old = self.archive.too_old(days_to_keep)?;
         let is_all = !too_old.is_empty() && too_old.len() == self.archive.dates()?.len();
-        let may_delete = match (is_all, *all_too_old) {
+        let may_delete = match (is_all, all_too_old.get(self.id())) {
             (false, _) => {
-                *all_too_old = None;
+                all_too_old.remove(self.id());
                 true
             }
             (true, None) => {
                 warn!(camera = %self.id(), days = too_old.len(),
                     "all that is recorded is too old: deleted in an hour, if the clock is right");
-                *all_too_old = Some(now);
+                all_too_old.insert(self.id().clone(), now);
                 false
             }
-            (true, Some(since)) => now.saturating_duration_since(since) >= ALL_TOO_OLD_WAIT,
+            (true, Some(since)) => now.saturating_duration_since(*since) >= ALL_TOO_OLD_WAIT,
         };
         if may_delete {
             let expired = self.archive.expire(days_to_keep);
@@ -350,14 +383,5 @@ fn in_words(error: &crate::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    }
-}
-
-/// `260 GB`, `4.2 GB`, `0.3 GB`.
-pub(crate) fn gigabytes(bytes: u64) -> String {
-    let tenths = (u128::from(bytes) + 50_000_000) / 100_000_000;
-    match tenths {
-        0..100 => format!("{}.{} GB", tenths / 10, tenths % 10),
-        _ => format!("{} GB", (tenths + 5) / 10),
     }
 }

@@ -29,7 +29,8 @@ use dayreel_core::{CameraId, Day, TrackKind};
 use crate::{
     Result, aside,
     data_dir::{DataDir, is_in_use},
-    day_folder::{KINDS, MULTIVARIANT, State},
+    day_folder::MULTIVARIANT,
+    day_state::{KINDS, State},
     error::IoContext as _,
     index_file::{IndexFix, replace},
     recovery::{LoadedTrack, SoundFiles, merge},

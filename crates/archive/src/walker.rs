@@ -95,7 +95,7 @@ pub(crate) fn walk_range(
                     duration_90k,
                     access_units: chunk.info.access_units,
                     after: None,
-                    discontinuity: false,
+                    discontinuities: 0,
                     map: None,
                     bytes: FileRange {
                         file: name.to_owned(),

@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use dayreel_archive::{Piece, Recorder};
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackKind::Video, WallTime};
-use dayreel_manifest::{Encoding, Presentation, manifest, media_playlist};
+use dayreel_manifest::{Encoding, Extent, Presentation, manifest, media_playlist};
 use proptest::prelude::*;
 
 use crate::common::{Camera, chunk_of, init, open_at};
@@ -173,11 +173,15 @@ impl<'a> Run<'a> {
             let text = |document: Option<dayreel_manifest::Document>| {
                 String::from_utf8(document.unwrap().to_vec()).unwrap()
             };
-            let playlist = media_playlist(&timeline, Video, is_over, false, Encoding::Identity);
+            let playlist =
+                media_playlist(&timeline, Video, is_over, Extent::Whole, Encoding::Identity);
             assert_eq!(text(playlist).contains("#EXT-X-ENDLIST"), is_over);
             let presentation = match is_over {
                 true => Presentation::Finished,
-                false => Presentation::Live { now },
+                false => Presentation::Live {
+                    now,
+                    window_s: None,
+                },
             };
             let mpd = text(manifest(&timeline, presentation, Encoding::Identity));
             assert_eq!(mpd.contains("type=\"static\""), is_over);

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::common::{CHUNK_90K, chunk, init, media, open, record};
+use chrono::DateTime;
 use chrono_tz::Tz;
 use dayreel_archive::{Error, Piece, Store};
 use dayreel_core::{Kind, TrackKind::Video};
@@ -48,6 +49,13 @@ fn nothing_is_written_into_the_empty_mount_point() {
     assert!(matches!(recorder.finish(), Err(Error::Missing(_))));
     let later = media("2026-11-22T14:00:00Z");
     assert!(recorder.append(Video, chunk(later, true)).is_err());
+    // Nor a moment.
+    let moments = camera.archive.moments();
+    let time = DateTime::parse_from_rfc3339(NOON).unwrap();
+    let refused = moments.claim(time).map(drop);
+    assert!(matches!(refused, Err(Error::Missing(_))), "{refused:?}");
+    let refused = moments.put_gif(time, b"GIF89a");
+    assert!(matches!(refused, Err(Error::Missing(_))), "{refused:?}");
     assert_eq!(files_below(&data), 0);
 
     fs::remove_dir(&data).unwrap();

@@ -1,6 +1,6 @@
 //! Moments on disk: names, what the files say, the GIF, and what people do to the folder.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, thread};
 
 use bytes::Bytes;
 use chrono::{DateTime, FixedOffset};
@@ -144,6 +144,23 @@ fn two_of_one_second_are_both_kept() {
         .claim(time("2026-11-22T17:03:05.9+01:00"))
         .unwrap();
     assert_eq!(third.name().nth(), 3);
+}
+
+#[test]
+fn a_moment_is_kept_while_the_only_other_of_its_day_is_deleted() {
+    let shelf = shelf();
+    thread::scope(|scope| {
+        for second in ["03", "04"] {
+            let shelf = &shelf;
+            scope.spawn(move || {
+                for _ in 0..300 {
+                    let kept = shelf.keep(&format!("2026-11-22T17:03:{second}+01:00"), None);
+                    assert!(shelf.moments().delete(kept.name).unwrap());
+                }
+            });
+        }
+    });
+    assert_eq!(shelf.listed(), Vec::<String>::new());
 }
 
 #[test]

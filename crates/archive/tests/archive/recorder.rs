@@ -3,12 +3,15 @@
 use std::{fs, os::unix::fs::FileExt as _};
 
 use crate::common::{
-    CHUNK_90K, Camera, bytes_of, chunk, init, init_created, media, open, record, wall,
+    CHUNK_90K, Camera, bytes_of, chunk, init, init_created, media, open, record, sound_init, wall,
 };
 use chrono_tz::{Europe::Berlin, Tz};
-use dayreel_archive::{Error, Piece};
-use dayreel_core::{MediaTime, TrackKind::Video};
-use dayreel_manifest::{Encoding, media_playlist};
+use dayreel_archive::{Error, Piece, verify};
+use dayreel_core::{
+    MediaTime, TICKS_PER_SECOND,
+    TrackKind::{Audio, Video},
+};
+use dayreel_manifest::{Encoding, Extent, media_playlist};
 
 const NOON: &str = "2026-11-22T12:00:00Z";
 
@@ -19,7 +22,7 @@ fn playlist(camera: &Camera, date: &str) -> String {
         &folder.timeline(),
         Video,
         finished,
-        false,
+        Extent::Whole,
         Encoding::Identity,
     );
     String::from_utf8(document.unwrap().to_vec()).unwrap()
@@ -258,4 +261,52 @@ fn days_that_are_too_old_are_deleted_and_nothing_else() {
     assert_eq!(expired(6), ["2026-11-16"]);
     assert_eq!(expired(0), ["2026-11-21", "2026-11-22"]);
     assert!(root.path().join("cam/days/2026-11-01.copy").exists());
+}
+
+/// Killed before anything of the sound is written, a session has pictures alone; mended by hand or by
+/// the next start, the day has three spans in both tracks.
+#[test]
+fn regression_a_session_of_pictures_alone_made_a_discontinuity_amid_the_next() {
+    for mends_by_hand in [false, true] {
+        let root = tempfile::tempdir().unwrap();
+        for (session, tracks) in [&[Audio, Video][..], &[Video], &[Audio, Video]]
+            .into_iter()
+            .enumerate()
+        {
+            let camera = open(root.path(), Tz::UTC, NOON);
+            let mut recorder = camera.archive.recorder();
+            recorder.append(Video, Piece::Init(init(40))).unwrap();
+            recorder.append(Audio, Piece::Init(sound_init())).unwrap();
+            let start = media(NOON) + 20 * TICKS_PER_SECOND * session as u64;
+            // The last segment is open when the recorder goes away.
+            for number in 0..=8 {
+                for kind in tracks {
+                    let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
+                    recorder.append(*kind, piece).unwrap();
+                }
+            }
+            drop((recorder, camera));
+            if mends_by_hand {
+                let verified = verify(root.path(), true).unwrap();
+                assert!(!verified.problems.is_empty(), "what was open is not listed");
+            }
+        }
+        // What the last session left.
+        verify(root.path(), true).unwrap();
+        let folder = root.path().join("cam/days/2026-11-22");
+        for (kind, counts) in [
+            (Video, [0, 0, 0, 1, 0, 0, 1, 0, 0].as_slice()),
+            (Audio, &[0, 0, 0, 2, 0, 0]),
+        ] {
+            let text = fs::read_to_string(folder.join(format!("{kind}.m3u8"))).unwrap();
+            let segments = text.split("#EXTINF").collect::<Vec<_>>();
+            let found = segments[..segments.len() - 1].iter();
+            let found = found.map(|before| before.matches("#EXT-X-DISCONTINUITY\n").count());
+            assert_eq!(
+                found.collect::<Vec<_>>(),
+                counts,
+                "{kind}, by hand: {mends_by_hand}: {text}"
+            );
+        }
+    }
 }

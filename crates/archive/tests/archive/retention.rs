@@ -20,7 +20,7 @@ use dayreel_core::{
     ManualClock,
     TrackKind::{Audio, Video},
 };
-use dayreel_manifest::{Encoding, media_playlist};
+use dayreel_manifest::{Encoding, Extent, media_playlist};
 
 const NO_LIMITS: Limits = Limits {
     days_to_keep: 6,
@@ -107,7 +107,7 @@ fn record_hours(recorder: &mut Recorder, from: &str, hours: u64) {
 fn playlist(camera: &CameraArchive, date: &str) -> String {
     let folder = camera.day(date.parse().unwrap()).unwrap().unwrap();
     let timeline = folder.timeline();
-    let document = media_playlist(&timeline, Video, false, false, Encoding::Identity);
+    let document = media_playlist(&timeline, Video, false, Extent::Whole, Encoding::Identity);
     String::from_utf8(document.unwrap().to_vec()).unwrap()
 }
 

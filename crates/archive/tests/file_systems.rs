@@ -1,6 +1,14 @@
 //! A real file system in trouble: a tmpfs that is full, an ext4 on a loop device that is frozen,
 //! that turns read-only after an error of its own, or is unmounted. Needs root; where the machine
 //! does not allow it the tests fail and say so, unless `DAYREEL_TEST_NO_MOUNT` says that it is known.
+//!
+//! Starts programs, which hold our locks for a moment, so it is a test
+//! binary of its own.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "archive/common.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod common;
 
 use std::{
     fs,
@@ -11,8 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{CHUNK_90K, Camera, chunk, init, media, open, record};
 use chrono_tz::Tz;
+use common::{CHUNK_90K, Camera, chunk, init, media, open, record};
 use dayreel_archive::{Error, Limits, Piece, Recorder, Retention, SystemDisk, verify};
 use dayreel_core::{Kind, TrackKind::Video};
 
