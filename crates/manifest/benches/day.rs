@@ -12,8 +12,8 @@ use chrono_tz::Tz;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dayreel_core::{AudioFormat, Day, MediaTime, TrackFormat, TrackKind, VideoFormat};
 use dayreel_manifest::{
-    DayTimeline, Document, Encoding, Init, InitHash, Presentation, Segment, Sequence, Slice,
-    manifest, media_playlist,
+    DayTimeline, Document, Encoding, Extent, Init, InitHash, Presentation, Segment, Sequence,
+    Slice, manifest, media_playlist,
 };
 
 /// 2026-11-22T00:00:00Z, 1/90000 s since the epoch.
@@ -71,13 +71,20 @@ fn day_of(hours: u32, jitter_90k: u32) -> DayTimeline {
     day
 }
 
-fn playlist(day: &DayTimeline, skip: bool, encoding: Encoding) -> Option<Document> {
-    media_playlist(day, TrackKind::Video, false, skip, encoding)
+fn playlist(day: &DayTimeline, extent: Extent, encoding: Encoding) -> Option<Document> {
+    media_playlist(day, TrackKind::Video, false, extent, encoding)
 }
 
 fn live(day: &DayTimeline, encoding: Encoding) -> Option<Document> {
     let now = day.track(TrackKind::Video).end()?.media_to_wall();
-    manifest(day, Presentation::Live { now }, encoding)
+    manifest(
+        day,
+        Presentation::Live {
+            now,
+            window_s: None,
+        },
+        encoding,
+    )
 }
 
 fn documents(c: &mut Criterion) {
@@ -86,8 +93,12 @@ fn documents(c: &mut Criterion) {
         let (regular, irregular) = (day_of(hours, 0), day_of(hours, 20));
         type Render<'a> = &'a dyn Fn(Encoding) -> Option<Document>;
         let renders: [(&str, Render<'_>); 4] = [
-            ("playlist", &|encoding| playlist(&regular, false, encoding)),
-            ("delta", &|encoding| playlist(&regular, true, encoding)),
+            ("playlist", &|encoding| {
+                playlist(&regular, Extent::Whole, encoding)
+            }),
+            ("delta", &|encoding| {
+                playlist(&regular, Extent::Delta, encoding)
+            }),
             ("mpd", &|encoding| live(&regular, encoding)),
             ("mpd-irregular", &|encoding| live(&irregular, encoding)),
         ];

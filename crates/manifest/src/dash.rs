@@ -9,6 +9,7 @@ use crate::{
     document::Builder,
     init_name,
     number::{Seconds, frame_rate_fraction},
+    runs::Runs,
 };
 
 /// How the day is presented.
@@ -18,6 +19,8 @@ pub enum Presentation {
     Live {
         /// The wall clock of the server, for `UTCTiming`.
         now: WallTime,
+        /// List the last seconds only; the whole day so far if `None`.
+        window_s: Option<u64>,
     },
     /// A finished day: `static`, from 0.
     Finished,
@@ -37,13 +40,30 @@ pub fn manifest(
     let held_back = matches!(presentation, Presentation::Live { .. }) && day.is_incomplete();
     let shown = day.periods().len() - usize::from(held_back);
     let tracks = [TrackKind::Video, TrackKind::Audio].map(|kind| day.track(kind));
-    // One of which nothing is left between others has no AdaptationSet (§5.3.2.2 wants one).
-    let is_left = |index: &usize| !tracks.iter().all(|track| track.is_absent(*index));
+    let windows = match presentation {
+        Presentation::Live { window_s, .. } => {
+            window_s.map(|window_s| tracks.map(|track| track.window(window_s)))
+        }
+        Presentation::Finished => None,
+    };
+    let timelines = [0, 1].map(|track| match &windows {
+        Some(windows) => &windows[track],
+        None => &tracks[track].periods,
+    });
+    // One of which nothing is listed between others has no AdaptationSet (§5.3.2.2 wants one).
+    let is_left = |index: &usize| {
+        let runs = timelines.iter().filter_map(|runs| runs.get(*index));
+        runs.map(Runs::len).sum::<usize>() > 0
+    };
     if !(0..shown).any(|index| is_left(&index)) {
         return None;
     }
     let mut document = Builder::new(encoding);
-    write_mpd_start(day, presentation, first, document.text());
+    let listed = timelines
+        .iter()
+        .filter_map(|runs| runs.iter().find_map(Runs::start));
+    let listed = listed.min().unwrap_or(first);
+    write_mpd_start(day, presentation, first, listed, document.text());
     for index in (0..shown).filter(is_left) {
         let start = day.periods()[index];
         let origin = match presentation {
@@ -54,12 +74,14 @@ pub fn manifest(
         let (id, begin) = (day.periods_gone() + index, start.saturating_since(origin));
         let (text, begin) = (document.text(), Seconds(begin));
         let _ = write!(text, "<Period id=\"{id}\" start=\"PT{begin}S\">");
-        for track in tracks {
-            write_adaptation_set(track, index, start, &mut document);
+        for (track, timeline) in tracks.into_iter().zip(timelines) {
+            if let Some(runs) = timeline.get(index) {
+                write_adaptation_set(track, runs, start, &mut document);
+            }
         }
         document.text().push_str("</Period>");
     }
-    if let Presentation::Live { now } = presentation {
+    if let Presentation::Live { now, .. } = presentation {
         // ISO/IEC 23009-1 §5.8.4.11: `direct` carries the time itself, and needs no second request.
         let now = xs_date_time(now);
         let _ = write!(
@@ -85,10 +107,12 @@ fn first_instant(day: &DayTimeline, presentation: Presentation) -> Option<MediaT
     Some(first.max(left.min(next)))
 }
 
+/// The first Period begins at `first`, the first segment that is listed at `listed`.
 fn write_mpd_start(
     day: &DayTimeline,
     presentation: Presentation,
     first: MediaTime,
+    listed: MediaTime,
     text: &mut String,
 ) {
     let (video, audio) = (day.track(TrackKind::Video), day.track(TrackKind::Audio));
@@ -108,16 +132,20 @@ fn write_mpd_start(
         " minBufferTime=\"PT{longest}S\" maxSegmentDuration=\"PT{longest}S\""
     );
     match presentation {
-        Presentation::Live { .. } => {
+        Presentation::Live { now, window_s } => {
             let published = xs_date_time(end.media_to_wall());
             let update = Seconds(longest_90k.max(TICKS_PER_SECOND));
-            let day_s = (day.day().end() - day.day().start()).num_seconds();
+            let depth_s = match window_s {
+                None => (day.day().end() - day.day().start()).num_seconds(),
+                // §5.3.1.2: what is listed is available, also when the camera is away for longer.
+                Some(_) => (now - listed.media_to_wall()).num_seconds().max(0) + 1,
+            };
             let delay = Seconds(3 * longest_90k);
             let _ = write!(
                 text,
                 " type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\" \
                  publishTime=\"{published}\" minimumUpdatePeriod=\"PT{update}S\" \
-                 timeShiftBufferDepth=\"PT{day_s}S\" suggestedPresentationDelay=\"PT{delay}S\">"
+                 timeShiftBufferDepth=\"PT{depth_s}S\" suggestedPresentationDelay=\"PT{delay}S\">"
             );
         }
         Presentation::Finished => {
@@ -130,11 +158,8 @@ fn write_mpd_start(
     }
 }
 
-/// Writes what `track` has in the Period number `period`, which starts at `start`.
-fn write_adaptation_set(track: &Track, period: usize, start: MediaTime, document: &mut Builder) {
-    let Some(runs) = track.periods.get(period) else {
-        return;
-    };
+/// Writes the segments of `track` that are in `runs`, in a Period that starts at `start`.
+fn write_adaptation_set(track: &Track, runs: &Runs, start: MediaTime, document: &mut Builder) {
     let Some(init) = runs
         .init()
         .and_then(|init| track.inits().get(usize::from(init)))

@@ -44,6 +44,8 @@ pub(crate) struct Runs {
     frozen: GrowingText,
     /// The last run, which can still grow.
     open: Option<Run>,
+    /// Where the first segment starts; `None` before it.
+    start: Option<MediaTime>,
     /// Where the last segment ended; `None` before the first.
     end: Option<MediaTime>,
 }
@@ -60,6 +62,11 @@ impl Runs {
         self.init
     }
 
+    /// Where its first segment starts.
+    pub(crate) const fn start(&self) -> Option<MediaTime> {
+        self.start
+    }
+
     /// How many segments it has.
     pub(crate) const fn len(&self) -> usize {
         self.len
@@ -69,6 +76,7 @@ impl Runs {
     /// segment.
     pub(crate) fn push(&mut self, segment: &Segment) {
         let contiguous = self.end == Some(segment.start);
+        self.start.get_or_insert(segment.start);
         self.end = Some(segment.end());
         self.init = Some(segment.init);
         self.len += 1;

@@ -26,6 +26,8 @@ pub(crate) struct Spans {
     starts: BTreeMap<u64, MediaTime>,
     /// The span each track is in; `None` before its first segment of the day.
     here: [Option<u64>; 2],
+    /// Which tracks have no segment yet since both were interrupted.
+    interrupted: [bool; 2],
 }
 
 impl Spans {
@@ -39,6 +41,12 @@ impl Spans {
         self.here[kind as usize] = None;
     }
 
+    /// Neither track is recorded any more. The one that goes on first begins a span, unless it follows
+    /// without a gap: what the other had begun before is not its own, however little that was.
+    pub(crate) fn interrupt(&mut self) {
+        self.interrupted = [true; 2];
+    }
+
     /// Decides which span `segment` is in. A track that is the first to begin starts at `first`.
     /// Returns the number and by how many it is higher than that of the segment before.
     pub(crate) fn enter(
@@ -48,7 +56,12 @@ impl Spans {
         link: Link,
         first: u64,
     ) -> (u64, u64) {
-        let around = self.around(segment);
+        let goes_on_first = self.interrupted == [true; 2];
+        self.interrupted[kind as usize] = false;
+        let around = match self.newest() {
+            Some(newest) if goes_on_first && link != Link::Unbroken => Some(newest + 1),
+            _ => self.around(segment),
+        };
         let number = match (self.here[kind as usize], link) {
             (Some(here), Link::Unbroken) => here.max(around.unwrap_or(here)),
             (Some(here), _) => (here + 1).max(around.unwrap_or(0)),
@@ -57,19 +70,22 @@ impl Spans {
         self.go_to(kind, number, segment)
     }
 
-    /// Like [`Spans::enter`], for a segment of which it is known whether a discontinuity comes
+    /// Like [`Spans::enter`], for a segment of which it is known how many discontinuities come
     /// before it, and which number its track starts with.
     pub(crate) fn enter_listed(
         &mut self,
         kind: TrackKind,
         segment: &Segment,
-        discontinuity: bool,
+        discontinuities: u64,
         first: u64,
     ) -> (u64, u64) {
         let number = match self.here[kind as usize] {
             None => first,
-            Some(here) if !discontinuity => here,
-            Some(here) => (here + 1).max(self.around(segment).unwrap_or(0)),
+            Some(here) if discontinuities == 0 => here,
+            // Where a segment of the other track is lost, that one has broken once more.
+            Some(here) => here
+                .saturating_add(discontinuities)
+                .max(self.around(segment).unwrap_or(0)),
         };
         self.go_to(kind, number, segment)
     }

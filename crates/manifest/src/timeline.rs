@@ -145,11 +145,18 @@ impl DayTimeline {
         self.audio.expect(duration_90k);
     }
 
-    /// Appends `segment` to the track `kind`, and returns whether it follows a discontinuity: there
-    /// was a gap (in either track), or the codec configuration is another.
+    /// Neither track is recorded any more, or was for some time: what is appended next follows
+    /// without a gap or begins a span for both.
+    pub fn interrupt(&mut self) {
+        self.spans.interrupt();
+    }
+
+    /// Appends `segment` to the track `kind`, and returns how many discontinuities it follows: one
+    /// where there was a gap (in either track) or the codec configuration is another, more where
+    /// only the other track was recorded in between.
     ///
     /// It must start at or after the end of the last segment of its track.
-    pub fn append(&mut self, kind: TrackKind, segment: Segment) -> bool {
+    pub fn append(&mut self, kind: TrackKind, segment: Segment) -> u64 {
         let track = self.track(kind);
         let link = match track.segments().last() {
             None => Link::First,
@@ -168,18 +175,25 @@ impl DayTimeline {
             self.track_mut(kind).set_first_discontinuity(span);
         }
         self.push(kind, segment, breaks);
-        breaks > 0
+        breaks
     }
 
-    /// Appends `segment` as a day index lists it: whether a discontinuity comes before it is known.
+    /// Appends `segment` as a day index lists it: how many discontinuities come before it is known.
+    /// Returns how many do now.
     /// In the order of their ends, as they were recorded, the segments of both tracks give the
     /// timeline that [`DayTimeline::append`] gave.
-    pub fn append_listed(&mut self, kind: TrackKind, segment: Segment, discontinuity: bool) {
+    pub fn append_listed(
+        &mut self,
+        kind: TrackKind,
+        segment: Segment,
+        discontinuities: u64,
+    ) -> u64 {
         let first = self.track(kind).first().discontinuity;
         let (_, breaks) = self
             .spans
-            .enter_listed(kind, &segment, discontinuity, first);
+            .enter_listed(kind, &segment, discontinuities, first);
         self.push(kind, segment, breaks);
+        breaks
     }
 
     /// The same day without the first segments of each track, `dropped` of the video and of the

@@ -11,6 +11,17 @@ use crate::{
     segment_name,
 };
 
+/// What a playlist lists before a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The segment before it.
+    Listed,
+    /// The segment before it, skipped: the player knows its map, and not its date.
+    Skipped,
+    /// Nothing: it is the first.
+    Nothing,
+}
+
 /// One track of a day.
 #[derive(Debug)]
 pub struct Track {
@@ -18,7 +29,7 @@ pub struct Track {
     segments: Vec<Segment>,
     inits: Vec<Init>,
     /// Indices into `segments` of those that follow a discontinuity, ascending, and how many
-    /// spans later they are: more than 1 where the track has nothing in a span.
+    /// spans later than the first segment they are.
     breaks: Vec<(usize, u64)>,
     /// The numbers of the first segment.
     first: Sequence,
@@ -182,11 +193,12 @@ impl Track {
     pub(crate) fn push(&mut self, segment: Segment, breaks: u64, period: usize) {
         let index = self.segments.len();
         if breaks > 0 {
-            self.breaks.push((index, breaks));
+            let before = self.breaks.last().map_or(0, |(_, spans)| *spans);
+            self.breaks.push((index, before + breaks));
         }
         self.segments.push(segment);
         let mut lines = String::with_capacity(64);
-        self.write_lines(index, false, &mut lines);
+        self.write_lines(index, After::Listed, &mut lines);
         self.lines.push(&lines);
         if let Some(runs) = self.periods.get_mut(period) {
             runs.push(&segment);
@@ -198,16 +210,7 @@ impl Track {
     /// target duration stays.
     pub(crate) fn without_first(&self, dropped: usize) -> Self {
         let dropped = dropped.min(self.segments.len());
-        let is_over = |(index, _): &&(usize, u64)| {
-            // The first that is left opens its span: it follows nothing.
-            *index <= dropped
-        };
-        let spans: u64 = self.breaks.iter().take_while(is_over).map(|(_, n)| n).sum();
-        let first = Sequence {
-            media: self.first.media + dropped as u64,
-            discontinuity: self.first.discontinuity + spans,
-        };
-        let mut kept = Self::new(self.kind, first);
+        let mut kept = Self::new(self.kind, self.sequence(dropped));
         kept.inits.clone_from(&self.inits);
         kept.expect(self.max_duration_90k);
         kept.periods = self.periods.iter().map(|_| Runs::default()).collect();
@@ -215,8 +218,12 @@ impl Track {
         for (period, runs) in self.periods.iter().enumerate() {
             for _ in 0..runs.len() {
                 if index >= dropped {
-                    let breaks = self.breaks_before(index).filter(|_| index > dropped);
-                    kept.push(self.segments[index], breaks.unwrap_or(0), period);
+                    // The first that is left opens its span: it follows nothing.
+                    let breaks = match index > dropped {
+                        true => self.breaks_before(index),
+                        false => 0,
+                    };
+                    kept.push(self.segments[index], breaks, period);
                 }
                 index += 1;
             }
@@ -234,12 +241,43 @@ impl Track {
         self.periods.drain(..gone.min(self.periods.len()));
     }
 
-    /// How many spans later the segment at `index` is than the one before, if it is not in the same.
-    fn breaks_before(&self, index: usize) -> Option<u64> {
-        let place = self
-            .breaks
-            .binary_search_by_key(&index, |(index, _)| *index);
-        Some(self.breaks[place.ok()?].1)
+    /// How many spans later the segment at `index` is than the first.
+    fn spans_before(&self, index: usize) -> u64 {
+        let after = self.breaks.partition_point(|(broken, _)| *broken <= index);
+        let newest = after.checked_sub(1).and_then(|at| self.breaks.get(at));
+        newest.map_or(0, |(_, spans)| *spans)
+    }
+
+    /// How many spans later the segment at `index` is than the one before.
+    fn breaks_before(&self, index: usize) -> u64 {
+        let before = index.checked_sub(1);
+        self.spans_before(index) - before.map_or(0, |before| self.spans_before(before))
+    }
+
+    /// The numbers of the segment at `index`.
+    pub(crate) fn sequence(&self, index: usize) -> Sequence {
+        Sequence {
+            media: self.first.media + index as u64,
+            discontinuity: self.first.discontinuity + self.spans_before(index),
+        }
+    }
+
+    /// Index of the first segment of a window of `seconds` that slides along the end. RFC 8216 §6.2.2:
+    /// it is never shorter than three target durations.
+    pub(crate) fn window_start(&self, seconds: u64) -> usize {
+        self.segments_before_last(seconds.max(3 * self.target_duration_s()))
+    }
+
+    /// The DASH timeline of a window of `seconds` that slides along the end, one for each Period.
+    pub(crate) fn window(&self, seconds: u64) -> Vec<Runs> {
+        let first = self.window_start(seconds);
+        let mut end = 0;
+        let listed = self.periods.iter().map(|runs| {
+            let start = end;
+            end += runs.len();
+            Runs::of(&self.segments[start.max(first)..end.max(first)])
+        });
+        listed.collect()
     }
 
     /// Splits the Period number `period` in two: what is mostly at `from` or later is in the new
@@ -257,17 +295,17 @@ impl Track {
         self.periods.insert(period + 1, Runs::of(&segments[kept..]));
     }
 
-    /// Writes the HLS lines of the segment at `index`, `dated` even where its date follows from
-    /// what is before.
-    pub(crate) fn write_lines(&self, index: usize, dated: bool, text: &mut String) {
+    /// Writes the HLS lines of the segment at `index`, which comes after `after`.
+    pub(crate) fn write_lines(&self, index: usize, after: After, text: &mut String) {
         let Some(segment) = self.segments.get(index) else {
             return;
         };
         let before = index
             .checked_sub(1)
+            .filter(|_| after != After::Nothing)
             .and_then(|before| self.segments.get(before));
         // RFC 8216 §6.2.1: each tag counts, so a track that has nothing in a span has two in a row.
-        let breaks = self.breaks_before(index).unwrap_or(0);
+        let breaks = before.map_or(0, |_| self.breaks_before(index));
         (0..breaks).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
         // Writing to a String cannot fail.
         if before.is_none_or(|before| before.init != segment.init)
@@ -279,7 +317,10 @@ impl Track {
                 init_name(self.kind, init.hash)
             );
         }
-        if dated || breaks > 0 || before.is_none_or(|before| before.end() != segment.start) {
+        if after == After::Skipped
+            || breaks > 0
+            || before.is_none_or(|before| before.end() != segment.start)
+        {
             let time = segment
                 .start
                 .media_to_wall()

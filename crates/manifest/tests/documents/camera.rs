@@ -95,16 +95,16 @@ fn segment(day: &mut DayTimeline, recorded: &Recorded) -> Segment {
     }
 }
 
-/// Records `recorded`; returns whether it follows a discontinuity.
-pub(crate) fn append(day: &mut DayTimeline, recorded: &Recorded) -> bool {
+/// Records `recorded`; returns how many discontinuities it follows.
+pub(crate) fn append(day: &mut DayTimeline, recorded: &Recorded) -> u64 {
     let segment = segment(day, recorded);
     day.append(recorded.kind, segment)
 }
 
 /// Reads `recorded` from a day index.
-pub(crate) fn append_listed(day: &mut DayTimeline, recorded: &Recorded, discontinuity: bool) {
+pub(crate) fn append_listed(day: &mut DayTimeline, recorded: &Recorded, discontinuities: u64) {
     let segment = segment(day, recorded);
-    day.append_listed(recorded.kind, segment, discontinuity);
+    day.append_listed(recorded.kind, segment, discontinuities);
 }
 
 /// `count` equal segments one after another.

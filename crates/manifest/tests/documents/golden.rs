@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use dayreel_core::{MediaTime, TrackKind};
 use dayreel_manifest::{
-    DayTimeline, Encoding, Presentation, manifest, media_playlist, multivariant_playlist,
+    DayTimeline, Encoding, Extent, Presentation, manifest, media_playlist, multivariant_playlist,
 };
 
 use crate::{
@@ -30,17 +30,24 @@ fn assert_golden(name: &str, actual: &[u8]) {
     }
 }
 
-fn playlist(day: &DayTimeline, kind: TrackKind, finished: bool, skip: bool) -> Vec<u8> {
-    media_playlist(day, kind, finished, skip, Encoding::Identity)
+fn playlist(day: &DayTimeline, kind: TrackKind, finished: bool, extent: Extent) -> Vec<u8> {
+    media_playlist(day, kind, finished, extent, Encoding::Identity)
         .unwrap()
         .to_vec()
 }
 
 fn live_manifest(day: &DayTimeline, now_90k: u64) -> Vec<u8> {
     let now = MediaTime::from_ticks(now_90k).media_to_wall();
-    manifest(day, Presentation::Live { now }, Encoding::Identity)
-        .unwrap()
-        .to_vec()
+    manifest(
+        day,
+        Presentation::Live {
+            now,
+            window_s: None,
+        },
+        Encoding::Identity,
+    )
+    .unwrap()
+    .to_vec()
 }
 
 /// A minute of pictures and sound, a gap of a minute, 20 s, then another codec at once.
@@ -61,24 +68,30 @@ fn a_day_with_sound_a_gap_and_a_new_codec() {
     let recorded = eventful();
     let day = day_of(&recorded);
     check_hls(
-        &hls(&day, VIDEO, false).unwrap(),
+        &hls(&day, VIDEO, Extent::Whole).unwrap(),
         &of_kind(&recorded, VIDEO),
     );
     check_dash(&finished_dash(&day), &recorded, false);
-    let multivariant = multivariant_playlist(&day).unwrap();
+    let multivariant = multivariant_playlist(&day, None).unwrap();
     let variants = m3u8_rs::parse_master_playlist_res(multivariant.as_bytes()).unwrap();
     assert_eq!(variants.variants[0].audio.as_deref(), Some("audio"));
     assert_golden("eventful.m3u8", multivariant.as_bytes());
-    assert_golden("eventful-video.m3u8", &playlist(&day, VIDEO, false, false));
+    assert_golden(
+        "eventful-video.m3u8",
+        &playlist(&day, VIDEO, false, Extent::Whole),
+    );
     assert_golden(
         "eventful-video-delta.m3u8",
-        &playlist(&day, VIDEO, false, true),
+        &playlist(&day, VIDEO, false, Extent::Delta),
     );
     assert_golden(
         "eventful-video-finished.m3u8",
-        &playlist(&day, VIDEO, true, true),
+        &playlist(&day, VIDEO, true, Extent::Delta),
     );
-    assert_golden("eventful-audio.m3u8", &playlist(&day, AUDIO, false, false));
+    assert_golden(
+        "eventful-audio.m3u8",
+        &playlist(&day, AUDIO, false, Extent::Whole),
+    );
     assert_golden(
         "eventful.mpd",
         &live_manifest(&day, MIDNIGHT_90K + 161 * SECOND),
@@ -95,11 +108,11 @@ fn a_regular_day_is_a_short_manifest_and_a_short_delta() {
     });
     assert_golden(
         "regular.m3u8",
-        multivariant_playlist(&day).unwrap().as_bytes(),
+        multivariant_playlist(&day, None).unwrap().as_bytes(),
     );
     assert_golden(
         "regular-video-delta.m3u8",
-        &playlist(&day, VIDEO, false, true),
+        &playlist(&day, VIDEO, false, Extent::Delta),
     );
     assert_golden(
         "regular.mpd",
@@ -113,9 +126,12 @@ fn a_day_of_one_short_segment() {
     let day = day_of(&run(VIDEO, MIDNIGHT_90K, 27_000, 1, 0).collect::<Vec<_>>());
     assert_golden(
         "short.m3u8",
-        multivariant_playlist(&day).unwrap().as_bytes(),
+        multivariant_playlist(&day, None).unwrap().as_bytes(),
     );
-    assert_golden("short-video.m3u8", &playlist(&day, VIDEO, false, false));
+    assert_golden(
+        "short-video.m3u8",
+        &playlist(&day, VIDEO, false, Extent::Whole),
+    );
     assert_golden("short.mpd", &live_manifest(&day, MIDNIGHT_90K + SECOND));
 }
 
@@ -123,8 +139,8 @@ fn a_day_of_one_short_segment() {
 fn an_empty_day_has_no_documents() {
     let mut day = empty_day();
     day.add_init(VIDEO, init(VIDEO, 0));
-    assert!(multivariant_playlist(&day).is_none());
-    assert!(media_playlist(&day, VIDEO, true, false, Encoding::Gzip).is_none());
+    assert!(multivariant_playlist(&day, None).is_none());
+    assert!(media_playlist(&day, VIDEO, true, Extent::Whole, Encoding::Gzip).is_none());
     assert!(manifest(&day, Presentation::Finished, Encoding::Gzip).is_none());
 }
 
@@ -135,7 +151,10 @@ fn an_expected_duration_is_the_target_from_the_beginning() {
     day.expect_duration_90k(360_000);
     for segment in run(VIDEO, MIDNIGHT_90K, 90_000, 9, 0) {
         append(&mut day, &segment);
-        assert_eq!(hls(&day, VIDEO, false).unwrap().target_duration_s, 4);
+        assert_eq!(
+            hls(&day, VIDEO, Extent::Whole).unwrap().target_duration_s,
+            4
+        );
     }
 }
 
@@ -147,8 +166,15 @@ fn the_first_documents_wait_for_sound_that_has_begun_but_not_for_ever() {
     day.add_init(AUDIO, init(AUDIO, 0));
     let is_shown = |day: &DayTimeline| {
         let now = MediaTime::from_ticks(MIDNIGHT_90K).media_to_wall();
-        let mpd = manifest(day, Presentation::Live { now }, Encoding::Identity);
-        assert_eq!(mpd.is_some(), multivariant_playlist(day).is_some());
+        let mpd = manifest(
+            day,
+            Presentation::Live {
+                now,
+                window_s: None,
+            },
+            Encoding::Identity,
+        );
+        assert_eq!(mpd.is_some(), multivariant_playlist(day, None).is_some());
         mpd.map(|mpd| dash_reader::read(&mpd.to_vec()).1[0].sets.len())
     };
     let mut pictures = run(VIDEO, MIDNIGHT_90K, 360_000, 3, 0);
@@ -190,7 +216,7 @@ fn the_peak_bandwidth_is_that_of_the_busiest_stretch() {
         day.append(VIDEO, segment);
         start = segment.end();
     }
-    let text = multivariant_playlist(&day).unwrap();
+    let text = multivariant_playlist(&day, None).unwrap();
     let playlist = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
     // 90 000 bytes in the last 3 s: half of the target of 6 s.
     assert_eq!(playlist.variants[0].bandwidth, 240_000);

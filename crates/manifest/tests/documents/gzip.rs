@@ -3,7 +3,9 @@
 use std::io::Read as _;
 
 use dayreel_core::{MediaTime, TrackKind};
-use dayreel_manifest::{DayTimeline, Document, Encoding, Presentation, manifest, media_playlist};
+use dayreel_manifest::{
+    DayTimeline, Document, Encoding, Extent, Presentation, manifest, media_playlist,
+};
 use flate2::bufread::GzDecoder;
 
 use crate::camera::{MIDNIGHT_90K, Recorded, append, empty_day};
@@ -25,10 +27,19 @@ pub(crate) fn unpack(document: &Document) -> Vec<u8> {
 pub(crate) fn check(day: &DayTimeline) {
     let now = MediaTime::from_ticks(MIDNIGHT_90K).media_to_wall();
     let make: [&dyn Fn(Encoding) -> Option<Document>; 5] = [
-        &|encoding| media_playlist(day, TrackKind::Video, false, false, encoding),
-        &|encoding| media_playlist(day, TrackKind::Video, false, true, encoding),
-        &|encoding| media_playlist(day, TrackKind::Audio, true, false, encoding),
-        &|encoding| manifest(day, Presentation::Live { now }, encoding),
+        &|encoding| media_playlist(day, TrackKind::Video, false, Extent::Whole, encoding),
+        &|encoding| media_playlist(day, TrackKind::Video, false, Extent::Delta, encoding),
+        &|encoding| media_playlist(day, TrackKind::Audio, true, Extent::Whole, encoding),
+        &|encoding| {
+            manifest(
+                day,
+                Presentation::Live {
+                    now,
+                    window_s: None,
+                },
+                encoding,
+            )
+        },
         &|encoding| manifest(day, Presentation::Finished, encoding),
     ];
     for make in make {

@@ -1,22 +1,23 @@
 //! What holds for every day.
 
 use dayreel_core::TrackKind;
-use dayreel_manifest::DayTimeline;
+use dayreel_manifest::{DayTimeline, Extent};
 use proptest::prelude::*;
 
 use crate::{
-    camera::{Recorded, SECOND, append, append_listed, by_end, day_of, empty_day},
+    camera::{Recorded, SECOND, append, append_listed, by_end, day_of, empty_day, run},
+    dash_reader::Period,
     gzip,
     hls_reader::Media,
     random_days::{Stretch, record, stretches, with_steady_sound},
-    rules::{check_dash, check_hls, dash, finished_dash, hls, of_kind},
+    rules::{check_dash, check_hls, dash, dash_of, finished_dash, hls, of_kind},
 };
 
 const KINDS: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
 
 /// Everything that is told about a day.
-fn told(day: &DayTimeline) -> (Vec<Option<Media>>, Vec<crate::dash_reader::Period>) {
-    let media = KINDS.map(|kind| hls(day, kind, false)).to_vec();
+fn told(day: &DayTimeline) -> (Vec<Option<Media>>, Vec<Period>) {
+    let media = KINDS.map(|kind| hls(day, kind, Extent::Whole)).to_vec();
     (media, finished_dash(day))
 }
 
@@ -25,16 +26,16 @@ fn restarted(recorded: &[Recorded]) -> DayTimeline {
     let mut day = empty_day();
     let mut entries = Vec::new();
     for segment in recorded {
-        let discontinuity = append(&mut day, segment);
-        entries.push((*segment, discontinuity));
+        let discontinuities = append(&mut day, segment);
+        entries.push((*segment, discontinuities));
     }
     entries.sort_by_key(|(segment, _)| (segment.end_90k(), segment.kind));
     let mut again = empty_day();
     for kind in KINDS {
         again.number_from(kind, day.track(kind).first());
     }
-    for (segment, discontinuity) in entries {
-        append_listed(&mut again, &segment, discontinuity);
+    for (segment, discontinuities) in entries {
+        append_listed(&mut again, &segment, discontinuities);
     }
     again
 }
@@ -59,6 +60,40 @@ fn a_period_of_which_nothing_is_left_is_not_in_the_manifest() {
     assert_eq!(ids, ["0", "2"]);
 }
 
+/// Ends before the other track has a segment: the next session is another span for both, whichever
+/// track has the first segment of it.
+#[test]
+fn regression_a_session_of_one_track_made_a_discontinuity_amid_the_next() {
+    for short in KINDS {
+        let mut day = empty_day();
+        let mut numbers = Vec::new();
+        let both = |start_90k, count| {
+            KINDS.map(|kind| run(kind, start_90k, 90_000, count, 0).collect::<Vec<_>>())
+        };
+        let start_90k = 100 * SECOND;
+        let sessions = [
+            both(start_90k, 2).concat(),
+            run(short, start_90k + 10 * SECOND, 90_000, 1, 0).collect(),
+            both(start_90k + 20 * SECOND, 3).concat(),
+        ];
+        for session in sessions {
+            // The track that was recorded in between comes last.
+            let mut session = by_end(session);
+            session.sort_by_key(|segment| (segment.end_90k(), segment.kind == short));
+            numbers.extend(session.iter().map(|segment| append(&mut day, segment)));
+            day.interrupt();
+        }
+        assert_eq!(numbers, [0, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0], "{short}");
+        for kind in KINDS {
+            let (first, spans) = (
+                day.track(kind).first().discontinuity,
+                hls(&day, kind, Extent::Whole).unwrap().spans(),
+            );
+            assert_eq!(&spans[spans.len() - 3..], [first + 2; 3], "{kind}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -71,7 +106,7 @@ proptest! {
         let day = day_of(&recorded);
         for kind in KINDS {
             let own = of_kind(&recorded, kind);
-            match hls(&day, kind, false) {
+            match hls(&day, kind, Extent::Whole) {
                 Some(media) => check_hls(&media, &own),
                 None => prop_assert!(own.is_empty()),
             }
@@ -101,7 +136,7 @@ proptest! {
         let recorded = record(&day, lag_90k);
         let day = day_of(&recorded);
         let spans = KINDS.map(|kind| {
-            let media = hls(&day, kind, false);
+            let media = hls(&day, kind, Extent::Whole);
             let numbers = media.map_or(Vec::new(), |media| media.spans());
             of_kind(&recorded, kind).into_iter().zip(numbers).collect::<Vec<_>>()
         });
@@ -124,11 +159,11 @@ proptest! {
         let mut day = empty_day();
         let place = looked_at.index(recorded.len());
         recorded[..place].iter().for_each(|segment| { append(&mut day, segment); });
-        let mut old = KINDS.map(|kind| hls(&day, kind, false));
+        let mut old = KINDS.map(|kind| hls(&day, kind, Extent::Whole));
         for segment in &recorded[place..] {
             append(&mut day, segment);
             for (kind, old) in KINDS.into_iter().zip(&mut old) {
-                let (new, delta) = (hls(&day, kind, false), hls(&day, kind, true));
+                let (new, delta) = (hls(&day, kind, Extent::Whole), hls(&day, kind, Extent::Delta));
                 let (Some(known), Some(new), Some(delta)) = (&*old, &new, delta) else {
                     *old = new;
                     continue;
@@ -157,6 +192,63 @@ proptest! {
                 merged.header.retain(|line| !line.starts_with("#EXT-X-SKIP"));
                 prop_assert_eq!(&merged, new);
             }
+        }
+    }
+
+    /// What is listed is the end of what the whole day lists, at the same place of it.
+    #[test]
+    fn a_window_is_the_end_of_the_day(
+        day in stretches(false),
+        lag_90k in 0..4 * SECOND,
+        window_s in 1..60_u64,
+    ) {
+        let recorded = record(&day, lag_90k);
+        let day = day_of(&recorded);
+        for kind in KINDS {
+            let Some(whole) = hls(&day, kind, Extent::Whole) else {
+                continue;
+            };
+            let window = hls(&day, kind, Extent::Window { seconds: window_s }).unwrap();
+            let gone = whole.lines.len() - window.lines.len();
+            prop_assert_eq!(window.media_sequence, whole.media_sequence + gone as u64);
+            prop_assert_eq!(window.target_duration_s, whole.target_duration_s);
+            prop_assert_eq!(window.spans(), &whole.spans()[gone..]);
+            prop_assert_eq!(window.maps(), &whole.maps()[gone..]);
+            // RFC 8216 §6.2.2, but no segment more.
+            let least_s = window_s.max(3 * window.target_duration_s) as f64;
+            let rest_s: f64 = window.lines[1..].iter().map(|line| line.duration_s).sum();
+            let listed_s = rest_s + window.lines[0].duration_s;
+            prop_assert!(gone == 0 || listed_s >= least_s - 1e-6);
+            prop_assert!(rest_s < least_s);
+            prop_assert!(window.lines[0].date.is_some());
+            prop_assert_eq!(&window.lines[1..], &whole.lines[gone + 1..]);
+        }
+        let whole = dash(&day).unwrap_or_default();
+        let window = dash_of(&day, Some(window_s)).unwrap_or_default();
+        // The newest Period may be held back, and be all there is in the window.
+        for period in &window {
+            let same = whole.iter().find(|other| other.id == period.id).unwrap();
+            prop_assert_eq!(period.offset_90k, same.offset_90k);
+            prop_assert_eq!(period.start_ns, same.start_ns);
+            for set in &period.sets {
+                let known = same.sets.iter().find(|other| other.kind == set.kind).unwrap();
+                prop_assert_eq!(&set.init, &known.init);
+                prop_assert!(known.segments.ends_with(&set.segments));
+            }
+        }
+        for kind in KINDS {
+            let in_dash = |periods: &[Period]| -> Vec<u64> {
+                let sets = periods.iter().flat_map(|period| &period.sets);
+                let own = sets.filter(|set| set.kind == kind);
+                own.flat_map(|set| set.segments.iter().map(|(start, _)| *start)).collect()
+            };
+            let own = of_kind(&recorded, kind);
+            let listed = hls(&day, kind, Extent::Window { seconds: window_s });
+            let listed = listed.map_or(0, |media| media.lines.len());
+            let first_90k = own.get(own.len() - listed).map_or(u64::MAX, |first| first.start_90k);
+            let mut expected = in_dash(&whole);
+            expected.retain(|start_90k| *start_90k >= first_90k);
+            prop_assert_eq!(in_dash(&window), expected);
         }
     }
 
@@ -205,7 +297,7 @@ proptest! {
             append(&mut trimmed, segment);
         }
         for kind in KINDS {
-            let (Some(whole), Some(left)) = (hls(&whole, kind, false), hls(&trimmed, kind, false))
+            let (Some(whole), Some(left)) = (hls(&whole, kind, Extent::Whole), hls(&trimmed, kind, Extent::Whole))
             else {
                 continue;
             };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dayreel_core::{MediaTime, TrackKind};
-use dayreel_manifest::{DayTimeline, Encoding, Presentation, manifest, media_playlist};
+use dayreel_manifest::{DayTimeline, Encoding, Extent, Presentation, manifest, media_playlist};
 
 use crate::{
     camera::{FIRST, MIDNIGHT_90K, Recorded, SECOND, init_name_of},
@@ -12,15 +12,24 @@ use crate::{
 };
 
 /// The media playlist as a player reads it; `None` while the track is empty.
-pub(crate) fn hls(day: &DayTimeline, kind: TrackKind, skip: bool) -> Option<Media> {
-    let text = media_playlist(day, kind, false, skip, Encoding::Identity)?;
+pub(crate) fn hls(day: &DayTimeline, kind: TrackKind, extent: Extent) -> Option<Media> {
+    let text = media_playlist(day, kind, false, extent, Encoding::Identity)?;
     Some(Media::read(&text.to_vec()))
 }
 
 /// The live MPD as a player reads it.
 pub(crate) fn dash(day: &DayTimeline) -> Option<Vec<Period>> {
+    dash_of(day, None)
+}
+
+/// The live MPD of the last `window_s` as a player reads it.
+pub(crate) fn dash_of(day: &DayTimeline, window_s: Option<u64>) -> Option<Vec<Period>> {
     let now = MediaTime::from_ticks(MIDNIGHT_90K).media_to_wall();
-    let text = manifest(day, Presentation::Live { now }, Encoding::Identity)?;
+    let text = manifest(
+        day,
+        Presentation::Live { now, window_s },
+        Encoding::Identity,
+    )?;
     Some(dash_reader::read(&text.to_vec()).1)
 }
 
