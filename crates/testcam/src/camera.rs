@@ -134,7 +134,11 @@ impl Camera {
     /// The URL of the stream without user and password, fit to be printed.
     pub fn url_without_login(&self) -> String {
         let address = SocketAddr::new(server::reachable(self.settings.address), self.port);
-        format!("rtsp://{address}{}", self.settings.path)
+        let scheme = match self.settings.identity {
+            Some(_) => "rtsps",
+            None => "rtsp",
+        };
+        format!("{scheme}://{address}{}", self.settings.path)
     }
 
     /// What it has sent so far, over all runs and restarts; `None` if nothing is recorded. Clones

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! pictures (appsrc) ─ x264enc                ─ rtph264pay pay0
-//!                   └ x265enc ─ h265parse    ─ rtph265pay pay0
+//!                   ├ x265enc ─ h265parse    ─ rtph265pay pay0
+//!                   ├ jpegenc                ─ rtpjpegpay pay0
+//!                   └ avenc_mpeg4            ─ rtpmp4vpay pay0
 //! sound (appsrc)    ─ voaacenc, alawenc, …   ─ rtpmp4gpay, … pay1
 //! ```
 //! Video reaches the payloader in its MP4 form, parameter sets beside the stream, from where the
@@ -60,7 +62,7 @@ pub(crate) fn file(video: VideoCodec, has_aac: bool) -> String {
     )
 }
 
-fn video_encoder(settings: &PictureSettings) -> String {
+pub(crate) fn video_encoder(settings: &PictureSettings) -> String {
     let gop = settings.gop_frames();
     let bitrate = settings.bitrate_kbps;
     let b_frames = settings.b_frames;
@@ -69,7 +71,9 @@ fn video_encoder(settings: &PictureSettings) -> String {
     } else {
         ""
     };
-    let options = format!("keyint={gop}:scenecut=0:open-gop=0:bframes={b_frames}:b-adapt=0");
+    let slices = settings.slices;
+    let options =
+        format!("keyint={gop}:scenecut=0:open-gop=0:bframes={b_frames}:b-adapt=0:slices={slices}");
     match settings.codec {
         VideoCodec::H264 => format!(
             "x264enc speed-preset=ultrafast {tune} threads=1 sync-lookahead=0 rc-lookahead=0 \
@@ -83,6 +87,8 @@ fn video_encoder(settings: &PictureSettings) -> String {
              ! h265parse ! video/x-h265,stream-format=hvc1,alignment=au",
             lookahead = b_frames + 1,
         ),
+        VideoCodec::Mjpeg => "jpegenc".to_owned(),
+        VideoCodec::Mpeg4 => format!("avenc_mpeg4 bitrate={} gop-size={gop}", 1000 * bitrate),
     }
 }
 
@@ -90,10 +96,13 @@ fn video_payloader(codec: VideoCodec) -> &'static str {
     match codec {
         VideoCodec::H264 => "rtph264pay name=pay0 pt=96",
         VideoCodec::H265 => "rtph265pay name=pay0 pt=96",
+        // The static payload type (RFC 3551 table 5), as cameras have it.
+        VideoCodec::Mjpeg => "rtpjpegpay name=pay0 pt=26",
+        VideoCodec::Mpeg4 => "rtpmp4vpay name=pay0 pt=96",
     }
 }
 
-fn audio_encoder(codec: AudioCodec) -> &'static str {
+pub(crate) fn audio_encoder(codec: AudioCodec) -> &'static str {
     match codec {
         AudioCodec::Aac => "voaacenc bitrate=64000 ! audio/mpeg,stream-format=raw",
         AudioCodec::Alaw => "alawenc",
@@ -121,32 +130,71 @@ fn audio_payloader(codec: AudioCodec) -> &'static str {
 /// # Errors
 /// One line that names the element and its package.
 pub(crate) fn check_plugins(launch: &str) -> Result<()> {
-    // What gst-rtsp-server adds by itself.
-    let words = launch.split_whitespace().chain(["rtpbin", "udpsink"]);
-    for element in words {
-        if let Some(package) = package_of(element) {
-            ensure!(
-                gst::ElementFactory::find(element).is_some(),
-                "GStreamer has no element {element}: apt install {package}"
-            );
-        }
+    for (element, package) in elements(launch) {
+        ensure!(
+            gst::ElementFactory::find(element).is_some(),
+            "GStreamer has no element {element}: apt install {package}"
+        );
     }
     Ok(())
 }
 
-/// The Debian package of an element; `None` if the word is no element of ours.
-fn package_of(element: &str) -> Option<&'static str> {
-    Some(match element {
-        "appsrc" | "appsink" | "audioconvert" | "opusenc" => "gstreamer1.0-plugins-base",
-        "x264enc" => "gstreamer1.0-plugins-ugly",
-        "x265enc" | "h264parse" | "h265parse" | "voaacenc" => "gstreamer1.0-plugins-bad",
-        "avenc_g726" => "gstreamer1.0-libav",
-        "alawenc" | "mulawenc" | "rtph264pay" | "rtph265pay" | "rtpmp4gpay" | "rtppcmapay"
-        | "rtppcmupay" | "rtpg726pay" | "rtpL16pay" | "rtpopuspay" | "rtpbin" | "udpsink"
-        | "qtdemux" | "aacparse" => "gstreamer1.0-plugins-good",
-        _ => return None,
+/// The elements of `launch` and those that gst-rtsp-server adds by itself, each with its package.
+pub(crate) fn elements(launch: &str) -> Vec<(&'static str, &'static str)> {
+    let added = ["appsink", "appsrc", "rtpbin", "udpsink"];
+    let words = launch.split_whitespace().chain(added);
+    words.filter_map(known).collect()
+}
+
+/// The element that `word` names, and its package; `None` if it names none of ours.
+fn known(word: &str) -> Option<(&'static str, &'static str)> {
+    PACKAGES.iter().find_map(|(package, elements)| {
+        let element = elements.iter().find(|element| **element == word)?;
+        Some((*element, *package))
     })
 }
+
+/// Debian packages, and what we need of each.
+const PACKAGES: &[(&str, &[&str])] = &[
+    (
+        "gstreamer1.0-plugins-base",
+        &["appsrc", "appsink", "audioconvert", "opusenc"],
+    ),
+    (
+        "gstreamer1.0-plugins-good",
+        &[
+            "alawenc",
+            "mulawenc",
+            "jpegenc",
+            "rtph264pay",
+            "rtph265pay",
+            "rtpjpegpay",
+            "rtpmp4vpay",
+            "rtpmp4gpay",
+            "rtppcmapay",
+            "rtppcmupay",
+            "rtpg726pay",
+            "rtpL16pay",
+            "rtpopuspay",
+            "rtpbin",
+            "udpsink",
+            "qtdemux",
+            "aacparse",
+        ],
+    ),
+    (
+        "gstreamer1.0-plugins-bad",
+        &[
+            "x265enc",
+            "h264parse",
+            "h265parse",
+            "mpeg4videoparse",
+            "voaacenc",
+        ],
+    ),
+    ("gstreamer1.0-plugins-ugly", &["x264enc"]),
+    ("gstreamer1.0-libav", &["avenc_g726", "avenc_mpeg4"]),
+];
 
 #[cfg(test)]
 mod tests {
@@ -155,7 +203,12 @@ mod tests {
     #[test]
     fn every_element_has_a_package_and_is_installed() {
         gst::init().unwrap();
-        for codec in [VideoCodec::H264, VideoCodec::H265] {
+        for codec in [
+            VideoCodec::H264,
+            VideoCodec::H265,
+            VideoCodec::Mjpeg,
+            VideoCodec::Mpeg4,
+        ] {
             for audio in [
                 None,
                 Some(AudioCodec::Aac),
@@ -176,7 +229,7 @@ mod tests {
                 for chain in elements.filter(|chain| !chain.is_empty()) {
                     let element = chain.split_whitespace().next().unwrap();
                     let is_caps = element.contains('/');
-                    assert!(is_caps || package_of(element).is_some(), "{element}");
+                    assert!(is_caps || known(element).is_some(), "{element}");
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! RTSP cameras for tests and the demo, on gst-rtsp-server.
+//! RTSP cameras for tests and the demo: on gst-rtsp-server, and [scripted] ones that do what no
+//! server should.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -39,6 +40,7 @@ mod picture;
 mod record;
 mod run;
 mod scenery;
+pub mod scripted;
 mod server;
 mod settings;
 mod sound;
@@ -46,12 +48,12 @@ mod tap;
 mod timeline;
 
 pub use camera::Camera;
-pub use demo::demo_cameras;
+pub use demo::{demo_cameras, demo_elements};
 pub use normal_form::{Fingerprint, Format, fingerprint, normalise};
 pub use pattern::PatternReading;
 pub use picture::Look;
 pub use record::{Record, SentUnit, Track};
 pub use settings::{
-    AudioCodec, Gop, Login, LoginMethod, ParameterSets, PictureSettings, Recording, Settings,
-    Source, Transports, VideoCodec,
+    AudioCodec, Gop, Identity, Login, LoginMethod, ParameterSets, PictureSettings, Recording,
+    Settings, Source, Transports, VideoCodec,
 };

@@ -1,8 +1,8 @@
 //! An MP4 file, read once and looped for ever.
 //!
 //! ```text
-//! filesrc ─ qtdemux ┬ h264parse or h265parse ─ appsink
-//!                   └ aacparse               ─ appsink
+//! filesrc ─ qtdemux ┬ h264parse, h265parse or mpeg4videoparse ─ appsink
+//!                   └ aacparse                                ─ appsink
 //! ```
 
 use std::{path::Path, sync::Arc};
@@ -60,12 +60,13 @@ impl MediaFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it is no MP4, has no H.264 or H.265, or is over 1 GiB.
+    /// If it is no MP4, has no H.264, H.265 or MPEG-4, or is over 1 GiB.
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        check_plugins("qtdemux h264parse h265parse aacparse appsink")?;
+        check_plugins("qtdemux h264parse h265parse mpeg4videoparse aacparse appsink")?;
         let Streams { video, audio } =
             read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let video = video.with_context(|| format!("no H.264 or H.265 in {}", path.display()))?;
+        let video =
+            video.with_context(|| format!("no picture that can be sent in {}", path.display()))?;
         Ok(Self {
             video: FileVideo::new(video)?,
             audio: audio.map(FileAudio::new).transpose()?,
@@ -99,15 +100,13 @@ impl FileVideo {
             }
         });
         let caps = caps_of(&samples)?;
-        let is_h264 = caps
-            .structure(0)
-            .is_some_and(|s| s.name() == "video/x-h264");
+        let codec = match caps.structure(0).map(|caps| caps.name().as_str()) {
+            Some("video/x-h264") => VideoCodec::H264,
+            Some("video/x-h265") => VideoCodec::H265,
+            _ => VideoCodec::Mpeg4,
+        };
         Ok(Self {
-            codec: if is_h264 {
-                VideoCodec::H264
-            } else {
-                VideoCodec::H265
-            },
+            codec,
             units: units.collect(),
             caps,
             period_90k,
@@ -227,6 +226,9 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, streams: &Arc<Mutex<Streams>
             "video/x-h265,stream-format=hvc1,alignment=au",
             true,
         ),
+        "video/mpeg" if structure.get("mpegversion") == Ok(4) => {
+            ("mpeg4videoparse", "video/mpeg,parsed=true", true)
+        }
         "audio/mpeg" if structure.get("mpegversion") == Ok(4) => {
             ("aacparse", "audio/mpeg,stream-format=raw", false)
         }

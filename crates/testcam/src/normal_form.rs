@@ -8,6 +8,7 @@
 //!   unit delimiters, SEI, end of sequence, end of stream and filler data.
 //!   - H.264 (ITU-T H.264 table 7-1): types 6 to 13 and 15 are left out.
 //!   - H.265 (ITU-T H.265 table 7-1): types 32 to 40 are left out.
+//! - **JPEG, MPEG-4:** the bytes as they are, before RTP takes JPEG's headers off (RFC 2435 §3.1).
 //! - **AAC:** the raw data block: an ADTS header is taken off (ISO/IEC 13818-7 §6.2).
 //! - **G.711, G.726, L16, Opus:** the bytes of one RTP packet.
 //!
@@ -31,8 +32,18 @@ pub enum Format {
     LengthPrefixed(VideoCodec),
     /// One AAC frame behind an ADTS header, as in MPEG-TS and `.aac` files.
     Adts,
-    /// Bytes that already are the access unit: AAC from MP4 or RTP, G.711, Opus, …
+    /// Bytes that already are the access unit: AAC from MP4 or RTP, G.711, Opus, JPEG, …
     Raw,
+}
+
+impl Format {
+    /// As access units of `codec` are inside a camera.
+    pub(crate) const fn of_video(codec: VideoCodec) -> Self {
+        match codec {
+            VideoCodec::H264 | VideoCodec::H265 => Self::LengthPrefixed(codec),
+            VideoCodec::Mjpeg | VideoCodec::Mpeg4 => Self::Raw,
+        }
+    }
 }
 
 /// SHA-256 of an access unit's normal form. Shown and written as 64 lower-case hex digits.
@@ -125,14 +136,16 @@ pub(crate) fn is_parameter_set(nal: &[u8], codec: VideoCodec) -> bool {
     match (codec, nal.first()) {
         (VideoCodec::H264, Some(header)) => matches!(header & 0x1f, 7 | 8 | 13 | 15),
         (VideoCodec::H265, Some(header)) => matches!(header >> 1 & 0x3f, 32..=34),
-        (_, None) => false,
+        (VideoCodec::Mjpeg | VideoCodec::Mpeg4, _) | (_, None) => false,
     }
 }
 
-fn carries_picture(nal: &[u8], codec: VideoCodec) -> bool {
+pub(crate) fn carries_picture(nal: &[u8], codec: VideoCodec) -> bool {
     match codec {
         VideoCodec::H264 => !matches!(nal[0] & 0x1f, 6..=13 | 15),
         VideoCodec::H265 => !matches!(nal[0] >> 1 & 0x3f, 32..=40),
+        // They have no NAL units.
+        VideoCodec::Mjpeg | VideoCodec::Mpeg4 => true,
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn of_codec_data(codec_data: &[u8], codec: VideoCodec) -> Result<Vec<
                 }
             }
         }
+        VideoCodec::Mjpeg | VideoCodec::Mpeg4 => {}
     }
     sets.retain(|nal| is_parameter_set(nal, codec));
     Ok(sets)
@@ -57,7 +58,7 @@ fn is_delimiter(nal: &[u8], codec: VideoCodec) -> bool {
     match (codec, nal.first()) {
         (VideoCodec::H264, Some(header)) => header & 0x1f == 9,
         (VideoCodec::H265, Some(header)) => header >> 1 & 0x3f == 35,
-        (_, None) => false,
+        (VideoCodec::Mjpeg | VideoCodec::Mpeg4, _) | (_, None) => false,
     }
 }
 

@@ -15,7 +15,7 @@ use gstreamer_rtsp_server::{self as gst_rtsp_server, prelude::*};
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    Format, ParameterSets, PictureSettings, Record, Settings, Source, Track,
+    Format, ParameterSets, PictureSettings, Record, Settings, Source, Track, VideoCodec,
     feed::feed,
     launch,
     looping::{LoopedAudio, LoopedVideo},
@@ -144,15 +144,20 @@ impl Programme {
                 file.video.codec
             }
         };
+        let keeps_times = codec != VideoCodec::Mpeg4 || matches!(self.show, Show::File(_));
+        let counting = match keeps_times {
+            true => Counting::Pictures,
+            false => Counting::PicturesInOrder,
+        };
         self.tap(
             bin,
             "pay0",
             Tap {
                 track: Track::Video,
                 run,
-                format: Format::LengthPrefixed(codec),
+                format: Format::of_video(codec),
                 clock_rate_hz: 90_000,
-                counting: Counting::Pictures(numbers),
+                counting: counting(numbers),
                 parameter_sets: self.parameter_sets,
                 record: self.record.clone(),
                 inside: Mutex::default(),

@@ -17,7 +17,7 @@ use gstreamer_rtsp_server::{
 };
 
 use crate::{
-    Login, LoginMethod, Settings, Transports,
+    Identity, LoginMethod, Settings, Transports,
     run::{Programme, Running},
 };
 
@@ -47,8 +47,8 @@ impl Server {
         let server = gst_rtsp_server::RTSPServer::new();
         server.set_address(&settings.address.to_string());
         server.set_service(&port.to_string());
-        if let Some(login) = &settings.login {
-            server.set_auth(Some(&auth(login)));
+        if settings.login.is_some() || settings.identity.is_some() {
+            server.set_auth(Some(&auth(settings)?));
         }
         let threads = server.thread_pool().context("a server without threads")?;
         // All clients on our own thread: when it has ended, they have.
@@ -162,7 +162,7 @@ fn factory(settings: &Settings, programme: Programme) -> gst_rtsp_server::RTSPMe
         Transports::Tcp => RTSPLowerTrans::TCP,
         Transports::Udp => RTSPLowerTrans::UDP,
     });
-    if settings.login.is_some() {
+    if settings.login.is_some() || settings.identity.is_some() {
         let permissions = gst::Structure::builder(VIEWER)
             .field(gst_rtsp_server::RTSP_PERM_MEDIA_FACTORY_ACCESS, true)
             .field(gst_rtsp_server::RTSP_PERM_MEDIA_FACTORY_CONSTRUCT, true)
@@ -179,11 +179,20 @@ fn factory(settings: &Settings, programme: Programme) -> gst_rtsp_server::RTSPMe
     factory
 }
 
-fn auth(login: &Login) -> gst_rtsp_server::RTSPAuth {
+fn auth(settings: &Settings) -> Result<gst_rtsp_server::RTSPAuth> {
     let auth = gst_rtsp_server::RTSPAuth::new();
-    let token = gst_rtsp_server::RTSPToken::builder()
+    let mut token = gst_rtsp_server::RTSPToken::builder()
         .field(gst_rtsp_server::RTSP_TOKEN_MEDIA_FACTORY_ROLE, VIEWER)
         .build();
+    if let Some(Identity(pem)) = &settings.identity {
+        let certificate = gst_rtsp_server::gio::TlsCertificate::from_pem(pem)
+            .context("a camera's certificate and key")?;
+        auth.set_tls_certificate(Some(&certificate));
+    }
+    let Some(login) = &settings.login else {
+        auth.set_default_token(Some(&mut token));
+        return Ok(auth);
+    };
     match login.method {
         LoginMethod::Digest => {
             auth.set_supported_methods(RTSPAuthMethod::Digest);
@@ -195,7 +204,7 @@ fn auth(login: &Login) -> gst_rtsp_server::RTSPAuth {
             auth.add_basic(&basic, &token);
         }
     }
-    auth
+    Ok(auth)
 }
 
 /// The address clients on this machine connect to.

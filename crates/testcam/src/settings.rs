@@ -23,6 +23,8 @@ pub struct Settings {
     pub path: String,
     /// User and password, if it asks for any.
     pub login: Option<Login>,
+    /// What it shows of itself over TLS; `None`: it speaks RTSP in the clear.
+    pub identity: Option<Identity>,
     /// The transports it agrees to.
     pub transports: Transports,
     /// How parameter sets (SPS, PPS, VPS) reach the client.
@@ -40,6 +42,7 @@ impl Default for Settings {
             port: 0,
             path: "/cam".into(),
             login: None,
+            identity: None,
             transports: Transports::Both,
             parameter_sets: ParameterSets::EveryKeyframe,
             recording: Recording::default(),
@@ -81,7 +84,8 @@ impl Settings {
 pub enum Source {
     /// A generated moving picture with clock, frame counter and [pattern].
     Picture(PictureSettings),
-    /// An MP4 file, looped for ever without re-encoding: H.264 or H.265, and AAC if it has any.
+    /// An MP4 file, looped for ever without re-encoding: H.264, H.265 or MPEG-4, and AAC if it has
+    /// any.
     File(PathBuf),
 }
 
@@ -103,8 +107,11 @@ pub struct PictureSettings {
     /// Upper bound of the video bit rate, kbit/s, 50 to 100 000. Kept as long as the pattern can
     /// be.
     pub bitrate_kbps: u32,
-    /// B-frames between two others, 0 to 3. More than none adds their duration as delay.
+    /// B-frames between two others, 0 to 3; H.264 and H.265 only. More than none adds their duration
+    /// as delay.
     pub b_frames: u32,
+    /// Slices of a picture, 1 to 4; H.264 and H.265 only.
+    pub slices: u32,
     /// How the sound is encoded, if there is any.
     pub audio: Option<AudioCodec>,
 }
@@ -120,12 +127,24 @@ impl Default for PictureSettings {
             gop: Gop::Seconds(2.0),
             bitrate_kbps: 2000,
             b_frames: 0,
+            slices: 1,
             audio: None,
         }
     }
 }
 
 impl PictureSettings {
+    /// What costs least, for who only wants a camera: 160×90, a keyframe every 0.5 s, 200 kbit/s.
+    pub fn small() -> Self {
+        Self {
+            width: 160,
+            height: 90,
+            gop: Gop::Seconds(0.5),
+            bitrate_kbps: 200,
+            ..Self::default()
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let (least_width, least_height) = pattern::MIN_SIZE;
         ensure!(
@@ -137,13 +156,36 @@ impl PictureSettings {
             self.width,
             self.height
         );
+        // RFC 2435 §3.1.5: blocks of 8 pixels, at most 255.
+        let fits_jpeg = |pixels: u32| pixels.is_multiple_of(8) && pixels <= 2040;
+        ensure!(
+            self.codec != VideoCodec::Mjpeg || fits_jpeg(self.width) && fits_jpeg(self.height),
+            "size {}x{}: multiples of 8 up to 2040 for MJPEG",
+            self.width,
+            self.height
+        );
         ensure!((10..=60).contains(&self.fps), "{} fps: 10 to 60", self.fps);
         ensure!(
             (50..=100_000).contains(&self.bitrate_kbps),
             "bit rate {} kbit/s: 50 to 100000",
             self.bitrate_kbps
         );
-        ensure!(self.b_frames <= 3, "{} B-frames: 0 to 3", self.b_frames);
+        let most_b_frames = match self.codec {
+            VideoCodec::H264 | VideoCodec::H265 => 3,
+            // See Counting::PicturesInOrder.
+            VideoCodec::Mjpeg | VideoCodec::Mpeg4 => 0,
+        };
+        ensure!(
+            self.b_frames <= most_b_frames,
+            "{} B-frames: 0 to {most_b_frames}",
+            self.b_frames
+        );
+        let most_slices = if most_b_frames > 0 { 4 } else { 1 };
+        ensure!(
+            (1..=most_slices).contains(&self.slices),
+            "{} slices: 1 to {most_slices}",
+            self.slices
+        );
         let gop_s = f64::from(self.gop_frames()) / f64::from(self.fps);
         ensure!(
             (0.5..=10.0).contains(&gop_s),
@@ -171,6 +213,10 @@ pub enum VideoCodec {
     H264,
     /// H.265 (HEVC).
     H265,
+    /// JPEG, each picture by itself (RFC 2435); the GOP and the bit rate say nothing.
+    Mjpeg,
+    /// MPEG-4 part 2 (RFC 6416).
+    Mpeg4,
 }
 
 /// How sound is encoded.
@@ -209,6 +255,16 @@ pub enum Transports {
     Tcp,
     /// UDP only.
     Udp,
+}
+
+/// A certificate and its private key, in PEM. `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity(pub String);
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
 }
 
 /// How parameter sets reach the client. They always are in the SDP.
@@ -282,7 +338,9 @@ impl FromStr for VideoCodec {
         match text {
             "h264" => Ok(Self::H264),
             "h265" => Ok(Self::H265),
-            _ => bail!("{text:?}: h264 or h265"),
+            "mjpeg" => Ok(Self::Mjpeg),
+            "mpeg4" => Ok(Self::Mpeg4),
+            _ => bail!("{text:?}: h264, h265, mjpeg or mpeg4"),
         }
     }
 }
@@ -343,10 +401,19 @@ mod tests {
         assert!(picture(|p| p.fps = 9).is_err());
         assert!(picture(|p| p.width = 1281).is_err());
         assert!(picture(|p| p.height = 70).is_err());
+        let mjpeg = |height| {
+            picture(|p| {
+                p.codec = VideoCodec::Mjpeg;
+                p.height = height;
+            })
+        };
+        assert!(mjpeg(1080).is_ok());
+        assert!(mjpeg(180).is_err());
         assert!(picture(|p| p.gop = Gop::Seconds(0.2)).is_err());
         assert!(picture(|p| p.gop = Gop::Seconds(-1.0)).is_err());
         assert!(picture(|p| p.gop = Gop::Frames(251)).is_err());
         assert!(picture(|p| p.b_frames = 4).is_err());
+        assert!(picture(|p| p.slices = 5).is_err());
     }
 
     #[test]

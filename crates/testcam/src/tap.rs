@@ -24,7 +24,7 @@ use crate::{
     Fingerprint, Format, ParameterSets, Record, SentUnit, Track, VideoCodec,
     normal_form::{is_parameter_set, normalise, split_length_prefixed},
     parameter_sets,
-    timeline::tick_to_time,
+    timeline::{tick_to_time, time_to_tick},
 };
 
 /// Pictures that may be inside an encoder at a time; far more than any has.
@@ -32,7 +32,7 @@ const MAX_EXPECTED: usize = 256;
 
 /// Which picture has which timestamp: from the source to the tap, past the encoder.
 #[derive(Clone, Default)]
-pub(crate) struct Numbers(Arc<Mutex<VecDeque<(gst::ClockTime, u32)>>>);
+pub(crate) struct Numbers(Arc<Mutex<VecDeque<(u64, u32)>>>);
 
 impl Numbers {
     /// A picture of this presentation time and number will come.
@@ -41,20 +41,36 @@ impl Numbers {
         if expected.len() == MAX_EXPECTED {
             expected.pop_front();
         }
-        expected.push_back((pts, number));
+        expected.push_back((tick_of(pts), number));
+    }
+
+    /// The first that was expected, with its tick.
+    fn take_first(&self) -> Option<(u64, u32)> {
+        self.0.lock().pop_front()
     }
 
     fn take(&self, pts: gst::ClockTime) -> Option<u32> {
         let mut expected = self.0.lock();
-        let at = expected.iter().position(|(expected, _)| *expected == pts)?;
+        let tick = tick_of(pts);
+        let at = expected
+            .iter()
+            .position(|(expected, _)| *expected == tick)?;
         expected.remove(at).map(|(_, number)| number)
     }
+}
+
+/// The nearest 90 kHz tick: encoders count in frames and round to nanoseconds as they like.
+fn tick_of(pts: gst::ClockTime) -> u64 {
+    time_to_tick(pts.nseconds(), 90_000)
 }
 
 /// How the access units of a stream are counted.
 pub(crate) enum Counting {
     /// By the picture they show.
     Pictures(Numbers),
+    /// Likewise, of an encoder that keeps their order and loses their times: `avenc_mpeg4` of
+    /// GStreamer 1.22 makes a time base of 0/65535 out of nanoseconds.
+    PicturesInOrder(Numbers),
     /// One after the other, each as long as any other.
     Units {
         /// Number of the camera's next access unit.
@@ -150,6 +166,22 @@ impl Tap {
             Counting::Pictures(numbers) => running_time(pad, buffer)
                 .and_then(|at| numbers.take(at))
                 .context("an access unit that belongs to no picture")?,
+            Counting::PicturesInOrder(numbers) => {
+                let next = numbers.take_first();
+                let (tick, number) = next.context("an access unit that belongs to no picture")?;
+                let event = pad.sticky_event::<gst::event::Segment>(0);
+                let segment = event
+                    .as_ref()
+                    .and_then(|event| event.segment().downcast_ref());
+                let at = tick_to_time(tick, 90_000);
+                let pts = segment.and_then(|s: &gst::FormattedSegment<gst::ClockTime>| {
+                    s.position_from_running_time(at)
+                });
+                let writable = buffer.make_mut();
+                writable.set_pts(pts);
+                writable.set_dts(None);
+                number
+            }
         };
         if self.record.is_some() {
             let normal_form = normalise(&buffer.map_readable()?, self.format)?;

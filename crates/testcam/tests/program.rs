@@ -27,23 +27,21 @@ fn end(mut child: Child, signal: Signal) -> Option<i32> {
 
 #[test]
 fn prints_its_url_serves_and_ends_cleanly() {
-    for signal in [Signal::TERM, Signal::INT] {
-        let arguments = [
-            "--listen",
-            "127.0.0.1:0",
-            "--path",
-            "/door",
-            "--user",
-            "u",
-            "--password",
-            "p",
-        ];
-        let mut child = testcam(&arguments).spawn().unwrap();
+    let login = ["--user", "u", "--password", "p"];
+    let odd = ["--odd", "lower-case", "--odd", "no-time"];
+    let cases: [(&[&str], &str, Signal); 3] = [
+        (&login, "u:p@", Signal::TERM),
+        (&login, "u:p@", Signal::INT),
+        (&odd, "", Signal::TERM),
+    ];
+    for (arguments, user, signal) in cases {
+        let mut command = testcam(&["--listen", "127.0.0.1:0", "--path", "/door"]);
+        let mut child = command.args(arguments).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.as_mut().unwrap())
             .read_line(&mut url)
             .unwrap();
-        let address = url.trim().strip_prefix("rtsp://u:p@").unwrap();
+        let address = url.trim().strip_prefix(&format!("rtsp://{user}")).unwrap();
         let address = address.strip_suffix("/door").unwrap();
         TcpStream::connect(address).unwrap();
         assert_eq!(end(child, signal), Some(0));
@@ -59,9 +57,14 @@ fn says_in_one_line_what_is_wrong() {
         ("GST_PLUGIN_PATH_1_0", dir.path()),
         ("GST_REGISTRY_1_0", &registry),
     ];
-    let cases: [(&[&str], &[_], &str); 3] = [
+    let cases: [(&[&str], &[_], &str); 4] = [
         (&["--file", "/nowhere/film.mp4"], &[], "/nowhere/film.mp4"),
         (&["--fps", "5"], &[], "5 fps: 10 to 60"),
+        (
+            &["--odd", "no-time", "--codec", "mjpeg"],
+            &[],
+            "no script sends Mjpeg",
+        ),
         (&[], &no_plugins, "apt install gstreamer1.0-"),
     ];
     for (arguments, environment, words) in cases {

@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 use dayreel_testcam::{
     AudioCodec, Camera, Gop, Login, LoginMethod, Look, ParameterSets, PictureSettings, Recording,
     Settings, Source, Transports, VideoCodec,
+    scripted::{Oddity, Script, ScriptedCamera, ScriptedLogin},
 };
 use gstreamer::glib;
 
@@ -28,7 +29,7 @@ struct Arguments {
     /// Scenery of the picture
     #[arg(long, value_enum, default_value = "street")]
     look: LookArgument,
-    /// h264 or h265
+    /// h264, h265, mjpeg or mpeg4
     #[arg(long, default_value = "h264")]
     codec: VideoCodec,
     /// Pixels, 136x72 to 3840x2160
@@ -40,17 +41,20 @@ struct Arguments {
     /// Distance of keyframes, 0.5 s to 10 s: 2s, 500ms, or a number of frames
     #[arg(long, default_value = "2s")]
     gop: Gop,
-    /// B-frames between two others, 0 to 3
+    /// B-frames between two others, 0 to 3; H.264 and H.265 only
     #[arg(long, default_value_t = 0)]
     b_frames: u32,
+    /// Slices of a picture, 1 to 4; H.264 and H.265 only
+    #[arg(long, default_value_t = 1)]
+    slices: u32,
     /// Upper bound of the video bit rate: 4000k, 4M, or bits a second
     #[arg(long, default_value = "2000k", value_parser = bitrate_kbps)]
     bitrate: u32,
     /// Sound
     #[arg(long, value_enum, default_value = "none")]
     audio: AudioArgument,
-    /// Loop this MP4 file (H.264 or H.265, AAC) instead of generating a picture
-    #[arg(long, conflicts_with_all = ["look", "codec", "size", "fps", "gop", "b_frames", "bitrate", "audio"])]
+    /// Loop this MP4 file (H.264, H.265 or MPEG-4, AAC) instead of generating a picture
+    #[arg(long, conflicts_with_all = ["look", "codec", "size", "fps", "gop", "b_frames", "slices", "bitrate", "audio"])]
     file: Option<PathBuf>,
     /// User name that clients need
     #[arg(long, requires = "password")]
@@ -72,6 +76,10 @@ struct Arguments {
     /// Send parameter sets (SPS, PPS, VPS) in the SDP only, not before every keyframe
     #[arg(long)]
     sdp_only: bool,
+    /// Be odd: a small test pattern (h264 or h265; aac, alaw or mulaw) from a camera that does not
+    /// do as it should. May be repeated
+    #[arg(long, value_enum, value_name = "ODDITY", conflicts_with_all = ["file", "name", "look", "size", "fps", "gop", "b_frames", "slices", "bitrate", "transport", "sdp_only", "record"])]
+    odd: Vec<Oddity>,
     /// Write a line of JSON for every access unit sent
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -118,7 +126,19 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: Arguments) -> Result<()> {
+    if !arguments.odd.is_empty() {
+        let camera = ScriptedCamera::start(script(&arguments)?)?;
+        say_and_wait(&camera.url());
+        return Ok(());
+    }
     let mut camera = Camera::start(arguments.into())?;
+    say_and_wait(&camera.url());
+    camera.stop()?;
+    camera.record().map_or(Ok(()), |record| record.flush())
+}
+
+/// Says the URL. Returns at SIGINT or SIGTERM, also if they come at once.
+fn say_and_wait(url: &str) {
     let main_loop = glib::MainLoop::new(None, false);
     for signal in [2, 15] {
         let main_loop = main_loop.clone();
@@ -127,10 +147,43 @@ fn serve(arguments: Arguments) -> Result<()> {
             glib::ControlFlow::Continue
         });
     }
-    println!("{}", camera.url());
+    println!("{url}");
     main_loop.run();
-    camera.stop()?;
-    camera.record().map_or(Ok(()), |record| record.flush())
+}
+
+/// The script of an odd camera.
+fn script(arguments: &Arguments) -> Result<Script> {
+    let mut script = Script::new(arguments.codec, arguments.audio.codec())?;
+    script.listen = arguments.listen;
+    script.path.clone_from(&arguments.path);
+    let login = arguments.user.clone().zip(arguments.password.clone());
+    script.login = login.map(|(user, password)| ScriptedLogin {
+        user,
+        password,
+        challenges: vec![match arguments.login {
+            LoginArgument::Digest => r#"Digest realm="camera", nonce="{nonce}""#.into(),
+            LoginArgument::Basic => r#"Basic realm="camera""#.into(),
+        }],
+        nonce_uses: None,
+    });
+    for oddity in &arguments.odd {
+        script.make(*oddity);
+    }
+    Ok(script)
+}
+
+impl AudioArgument {
+    const fn codec(self) -> Option<AudioCodec> {
+        match self {
+            Self::None => None,
+            Self::Aac => Some(AudioCodec::Aac),
+            Self::Alaw => Some(AudioCodec::Alaw),
+            Self::Mulaw => Some(AudioCodec::Mulaw),
+            Self::G726 => Some(AudioCodec::G726),
+            Self::L16 => Some(AudioCodec::L16),
+            Self::Opus => Some(AudioCodec::Opus),
+        }
+    }
 }
 
 impl From<Arguments> for Settings {
@@ -152,15 +205,8 @@ impl From<Arguments> for Settings {
             gop: arguments.gop,
             bitrate_kbps: arguments.bitrate,
             b_frames: arguments.b_frames,
-            audio: match arguments.audio {
-                AudioArgument::None => None,
-                AudioArgument::Aac => Some(AudioCodec::Aac),
-                AudioArgument::Alaw => Some(AudioCodec::Alaw),
-                AudioArgument::Mulaw => Some(AudioCodec::Mulaw),
-                AudioArgument::G726 => Some(AudioCodec::G726),
-                AudioArgument::L16 => Some(AudioCodec::L16),
-                AudioArgument::Opus => Some(AudioCodec::Opus),
-            },
+            slices: arguments.slices,
+            audio: arguments.audio.codec(),
         };
         Self {
             name: arguments.name,
@@ -175,6 +221,7 @@ impl From<Arguments> for Settings {
                 password,
                 method,
             }),
+            identity: None,
             transports: match arguments.transport {
                 TransportArgument::Both => Transports::Both,
                 TransportArgument::Tcp => Transports::Tcp,

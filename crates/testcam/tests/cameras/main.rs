@@ -6,4 +6,5 @@ mod files;
 mod lifecycle;
 mod login;
 mod pictures;
+mod scripted;
 mod streams;
