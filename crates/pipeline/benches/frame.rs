@@ -158,7 +158,8 @@ async fn cold_past_frame(
     pick: Pick,
     look: Look,
 ) -> Result<usize> {
-    let frames = PastFrames::new(Arc::clone(archive));
+    let ring = Arc::new(Ring::new(RingSettings::default()));
+    let frames = PastFrames::new(Arc::clone(archive), ring, FrameSettings::default());
     let picture = frames.find(at, pick).await?;
     Ok(frames.frame(picture, look).await?.jpeg.len())
 }

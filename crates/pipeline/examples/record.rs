@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use dayreel_archive::Store;
-use dayreel_config::Transport;
+use dayreel_config::{OnLoss, Transport, Trust};
 use dayreel_core::SystemClock;
 use dayreel_pipeline::{Camera, CameraSettings, CameraState, Timing};
 
@@ -57,6 +57,8 @@ fn main() -> Result<()> {
         id: "camera".parse()?,
         url: args[1].parse()?,
         transport: Transport::Tcp,
+        trust: Trust::Roots,
+        on_loss: OnLoss::Keep,
         audio: true,
         segment: Duration::from_secs(4),
         timing: Timing::default(),

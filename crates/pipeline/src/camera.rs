@@ -14,8 +14,10 @@ use dayreel_core::Clock;
 use parking_lot::Mutex;
 
 use crate::{
-    CameraSettings, CameraStatus, Error, PieceSink, Ring,
+    CameraCounts, CameraEvent, CameraSettings, CameraStatus, Error, LiveView, PieceSink, Ring,
+    events::Events,
     shared::Shared,
+    source::Observed,
     supervisor::{Input, Supervisor},
     writer::Writer,
 };
@@ -26,6 +28,7 @@ use crate::{
 /// without waiting; see [`Camera::shutdown`].
 pub struct Camera {
     shared: Arc<Shared>,
+    live: LiveView,
     inputs: Sender<Input>,
     /// Disconnected when the supervisor has ended. In a lock because a receiver cannot be shared;
     /// only [`Camera::shutdown`] uses it.
@@ -56,9 +59,11 @@ impl Camera {
     ) -> Result<Self, Error> {
         let thread_error = |error: std::io::Error| Error::Thread(error.kind());
         let recorded_until = sink.recorded_until();
-        let writer = Writer::start(&settings.id, sink).map_err(thread_error)?;
+        let events = Arc::new(Events::new(Arc::clone(&clock)));
+        let writer =
+            Writer::start(&settings.id, sink, Arc::clone(&events)).map_err(thread_error)?;
         let name = format!("camera {}", settings.id);
-        let shared = Arc::new(Shared::new(settings, clock, writer, recorded_until));
+        let shared = Arc::new(Shared::new(settings, clock, writer, events, recorded_until));
         let (inputs, received) = channel();
         let (alive, ended) = channel();
         let supervisor = Supervisor::new(Arc::clone(&shared), received, inputs.clone());
@@ -69,8 +74,14 @@ impl Camera {
                 drop(alive);
             })
             .map_err(thread_error)?;
+        let live = LiveView::new(
+            &shared.settings,
+            Arc::clone(&shared.ring),
+            Arc::clone(&shared.sound_ring),
+        );
         Ok(Self {
             shared,
+            live,
             inputs,
             ended: Mutex::new(ended),
         })
@@ -79,6 +90,26 @@ impl Camera {
     /// How the camera is.
     pub fn status(&self) -> CameraStatus {
         self.shared.status()
+    }
+
+    /// What is counted since the camera was started.
+    pub fn counts(&self) -> CameraCounts {
+        self.shared.counts()
+    }
+
+    /// What happened to the camera: its last hundred events, oldest first.
+    pub fn events(&self) -> Vec<CameraEvent> {
+        self.shared.events.all()
+    }
+
+    /// Takes over what happened to it before it was started again.
+    pub fn remember(&self, before: &[CameraEvent]) {
+        self.shared.events.remember(before);
+    }
+
+    /// What is seen of its clocks.
+    pub(crate) fn observed(&self) -> &Observed {
+        &self.shared.packets.observed
     }
 
     /// Waits until the camera is as `wanted`, at most until `deadline`. Asks whenever the state may
@@ -101,6 +132,11 @@ impl Camera {
         &self.shared.sound_ring
     }
 
+    /// What it shows now in MPEG-TS, made while somebody asks for it.
+    pub const fn live(&self) -> &LiveView {
+        &self.live
+    }
+
     /// Ends the camera: completes the recordings, stops the pipeline and the threads. Returns when
     /// that is done, or at `deadline`; says whether all was done. To end many cameras at once, call
     /// [`Camera::begin_shutdown`] for each before.
@@ -114,6 +150,8 @@ impl Camera {
 
     /// Lets the camera end without waiting for it.
     pub fn begin_shutdown(&self) {
+        self.shared.events.close();
+        self.live.close();
         // It fails only when the supervisor has ended already.
         let _ = self.inputs.send(Input::Stop);
     }

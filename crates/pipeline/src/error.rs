@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dayreel_config::Fingerprint;
 use dayreel_core::{GapCause, Kind};
 use gstreamer::glib;
 
@@ -13,8 +14,8 @@ pub enum Error {
     /// GStreamer itself does not start.
     #[error("GStreamer does not start")]
     Init(#[source] glib::Error),
-    /// The muxer that is part of this program cannot be registered.
-    #[error("the CMAF muxer cannot be registered")]
+    /// A muxer that is part of this program cannot be registered.
+    #[error("a muxer of this program cannot be registered")]
     Register(#[source] glib::BoolError),
     /// GStreamer plugins that are not installed.
     #[error("GStreamer elements are missing: {}; install them with: apt install {}",
@@ -34,8 +35,11 @@ pub enum Error {
     #[error("the camera knows no such path")]
     NotFound,
     /// Another RTSP status.
-    #[error("the camera refused the request")]
-    Denied,
+    #[error("the camera refused with RTSP status {0}{hint}", hint = hint(*.0))]
+    Denied(u16),
+    /// 461, or nothing comes this way.
+    #[error("the camera does not send this way; try another `transport`")]
+    Transport,
     /// Nothing listens there.
     #[error("the camera refused the connection")]
     Refused,
@@ -51,14 +55,14 @@ pub enum Error {
     /// Something else than RTSP answers.
     #[error("what answers there does not speak RTSP")]
     NotRtsp,
-    /// The certificate is not trusted, or TLS fails otherwise.
-    #[error("the camera's TLS certificate is not trusted, or TLS failed")]
-    Tls,
+    /// The certificate with this fingerprint is not trusted; without one, TLS fails otherwise.
+    #[error("{}", tls(.0.as_ref()))]
+    Tls(Option<Fingerprint>),
     /// The description has no video.
     #[error("the camera offers no video")]
     NoVideo,
     /// The description has only video that cannot be recorded.
-    #[error("the camera's video is {0}; H.264 and H.265 can be recorded")]
+    #[error("the camera's video is {0}; H.264, H.265, MJPEG and MPEG-4 can be recorded")]
     UnsupportedVideo(String),
     /// The camera ended the stream or the connection.
     #[error("the camera ended the connection")]
@@ -97,13 +101,14 @@ impl Error {
             Self::MissingElements(_) => "missing_elements",
             Self::Auth => "camera_auth",
             Self::NotFound => "camera_path_not_found",
-            Self::Denied => "camera_denied",
+            Self::Denied(_) => "camera_denied",
             Self::Refused => "camera_refused",
             Self::Unreachable => "camera_unreachable",
             Self::Unresolved => "camera_unresolved",
             Self::Timeout(_) => "camera_timeout",
             Self::NotRtsp => "camera_not_rtsp",
-            Self::Tls => "camera_tls",
+            Self::Transport => "camera_transport",
+            Self::Tls(_) => "camera_tls",
             Self::NoVideo => "camera_no_video",
             Self::UnsupportedVideo(_) => "camera_unsupported_video",
             Self::Closed => "camera_closed",
@@ -128,13 +133,40 @@ impl Error {
         matches!(self, Self::Silent(_))
     }
 
+    /// Whether nothing answers where the camera should be.
+    pub const fn is_absence(&self) -> bool {
+        matches!(self, Self::Refused | Self::Unreachable | Self::Unresolved)
+    }
+
     /// Whether a person has to change something before it works. Such cameras are `failed` and
     /// tried again slowly: accounts lock.
     pub const fn needs_a_person(&self) -> bool {
         matches!(
             self,
-            Self::Auth | Self::NotFound | Self::NoVideo | Self::UnsupportedVideo(_)
+            Self::Auth
+                | Self::NotFound
+                | Self::NoVideo
+                | Self::UnsupportedVideo(_)
+                | Self::Tls(Some(_))
         )
+    }
+}
+
+/// What some statuses mean with cameras.
+const fn hint(status: u16) -> &'static str {
+    match status {
+        453 | 503 => ": perhaps it has as many viewers as it allows",
+        _ => "",
+    }
+}
+
+fn tls(refused: Option<&Fingerprint>) -> String {
+    match refused {
+        None => "TLS with the camera failed".to_owned(),
+        Some(fingerprint) => format!(
+            "the camera's certificate is not trusted; if it is the camera's own, say \
+             tls_fingerprint = \"{fingerprint}\""
+        ),
     }
 }
 

@@ -18,10 +18,10 @@ mod colour;
 mod decode;
 mod driven;
 mod jpeg;
+mod keyframes;
 mod maker;
 mod memory;
 mod past;
-#[cfg(test)]
 #[cfg(test)]
 pub(crate) mod recorded;
 mod slots;
@@ -32,10 +32,10 @@ pub(crate) use colour::Recolour;
 pub(crate) use decode::{Picture, decoder_for};
 pub(crate) use driven::Driven;
 pub(crate) use jpeg::{frame_size, new_picture, recolour};
+pub(crate) use keyframes::KeyframeDecoder;
 pub use maker::FrameMaker;
 pub(crate) use memory::{give_back_large_blocks, trim as trim_memory};
-pub use past::PastFrames;
-pub(crate) use past::decode_recorded;
+pub use past::{PastFrames, PastPicture};
 pub(crate) use slots::THREADS;
 
 /// A picture of the camera, compressed.

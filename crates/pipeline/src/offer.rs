@@ -31,8 +31,19 @@ pub(crate) enum Payload {
     AacGeneric,
     /// RFC 3016.
     AacLatm,
+    /// Pictures that are made H.264, because browsers play little else.
+    OtherVideo(OtherVideo),
     /// Sound that is made AAC, because players of HLS and DASH know little else.
     Sound(Sound),
+}
+
+/// Pictures that have to be decoded and encoded again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OtherVideo {
+    /// RFC 2435.
+    Jpeg,
+    /// MPEG-4 part 2, RFC 6416 §5.
+    Mpeg4,
 }
 
 /// Sound that has to be decoded and encoded again.
@@ -53,10 +64,12 @@ pub(crate) enum Sound {
 impl Payload {
     /// What the caps of an RTP track say, if it can be recorded.
     pub(crate) fn of(caps: &gst::CapsRef) -> Option<Self> {
-        let caps = caps.structure(0)?;
-        match (caps.get("media").ok()?, caps.get("encoding-name").ok()?) {
+        let encoding = encoding(caps);
+        match (caps.structure(0)?.get("media").ok()?, encoding.as_str()) {
             ("video", "H264") => Some(Self::H264),
             ("video", "H265") => Some(Self::H265),
+            ("video", "JPEG") => Some(Self::OtherVideo(OtherVideo::Jpeg)),
+            ("video", "MP4V-ES") => Some(Self::OtherVideo(OtherVideo::Mpeg4)),
             ("audio", "MPEG4-GENERIC") => Some(Self::AacGeneric),
             ("audio", "MP4A-LATM") => Some(Self::AacLatm),
             ("audio", encoding) => Sound::of(encoding).map(Self::Sound),
@@ -67,8 +80,26 @@ impl Payload {
     /// Picture or sound.
     pub(crate) const fn kind(self) -> TrackKind {
         match self {
-            Self::H264 | Self::H265 => TrackKind::Video,
+            Self::H264 | Self::H265 | Self::OtherVideo(_) => TrackKind::Video,
             Self::AacGeneric | Self::AacLatm | Self::Sound(_) => TrackKind::Audio,
+        }
+    }
+
+    /// What the camera sends, as the API calls it, where that is encoded again.
+    pub(crate) const fn converted_from(self) -> Option<&'static str> {
+        match self {
+            Self::OtherVideo(video) => Some(video.name()),
+            Self::Sound(sound) => Some(sound.name()),
+            _ => None,
+        }
+    }
+}
+
+impl OtherVideo {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "MJPEG",
+            Self::Mpeg4 => "MPEG-4",
         }
     }
 }
@@ -86,8 +117,7 @@ impl Sound {
         }
     }
 
-    /// What it is called in the API.
-    pub(crate) const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Mulaw => "G.711 µ-law",
             Self::Alaw => "G.711 A-law",
@@ -113,15 +143,7 @@ impl Offer {
     /// Judges the next track.
     pub(crate) fn judge(&mut self, caps: &gst::CapsRef) -> Verdict {
         self.is_empty = false;
-        let word = |name| {
-            let value = caps.structure(0).and_then(|s| s.get::<&str>(name).ok());
-            value.unwrap_or_default().to_owned()
-        };
-        let (media, mut encoding) = (word("media"), word("encoding-name"));
-        if encoding.is_empty() {
-            let payload = caps.structure(0).and_then(|s| s.get::<i32>("payload").ok());
-            encoding = static_name(payload);
-        }
+        let (media, encoding) = (word(caps, "media"), encoding(caps));
         let taken = match media.as_str() {
             "video" => &mut self.has_video,
             "audio" => &mut self.has_audio,
@@ -154,6 +176,20 @@ impl Offer {
             Some(encoding) => Error::UnsupportedVideo(encoding.clone()),
             None => Error::NoVideo,
         })
+    }
+}
+
+fn word(caps: &gst::CapsRef, name: &str) -> String {
+    let value = caps.structure(0).and_then(|s| s.get::<&str>(name).ok());
+    value.unwrap_or_default().to_owned()
+}
+
+/// What a track is called in the camera's description, or by its payload type.
+fn encoding(caps: &gst::CapsRef) -> String {
+    let named = word(caps, "encoding-name");
+    match named.is_empty() {
+        true => static_name(caps.structure(0).and_then(|s| s.get("payload").ok())),
+        false => named,
     }
 }
 
@@ -206,7 +242,7 @@ mod tests {
     fn takes_the_first_picture_and_the_first_sound_that_can_be_recorded() {
         let mut offer = Offer::new(true);
         let mut judge = |media, encoding| reason(offer.judge(&rtp(media, encoding)));
-        assert_eq!(judge("video", "JPEG"), Some(IgnoredReason::Codec));
+        assert_eq!(judge("video", "VP8"), Some(IgnoredReason::Codec));
         assert_eq!(judge("video", "H265"), None);
         assert_eq!(judge("video", "H264"), Some(IgnoredReason::Further));
         assert_eq!(judge("audio", "G723"), Some(IgnoredReason::Codec));
@@ -231,7 +267,7 @@ mod tests {
             Some(IgnoredReason::Unwanted)
         );
         assert!(matches!(offer.refusal(), Some(Error::NoVideo)));
-        offer.judge(&rtp("video", "JPEG"));
-        assert!(matches!(offer.refusal(), Some(Error::UnsupportedVideo(codec)) if codec == "JPEG"));
+        offer.judge(&rtp("video", "VP8"));
+        assert!(matches!(offer.refusal(), Some(Error::UnsupportedVideo(codec)) if codec == "VP8"));
     }
 }

@@ -1,8 +1,8 @@
-//! One connection to a camera: the pipeline from `rtspsrc` to the branches, from its start to its
+//! One connection to a camera: the pipeline from its source to the branches, from its start to its
 //! end.
 //!
 //! ```text
-//! rtspsrc ┬ track(video) ─ tee ┬ record
+//! source ─┬ track(video) ─ tee ┬ record
 //!         │                    └ ring
 //!         └ track(audio) ─ tee ┬ record
 //!                              └ ring
@@ -11,14 +11,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use dayreel_config::Transport;
 use dayreel_core::TrackKind;
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
@@ -28,11 +27,10 @@ use tracing::{debug, warn};
 use crate::{
     Error,
     branches::{Branch, record, ring},
-    classify::classify,
     offer::{Offer, Verdict},
-    rtp_clock::{FirstPacket, RtpClock},
     shared::Shared,
-    straight, track,
+    source::{Source, TrackEntry, Tracks},
+    track,
 };
 
 /// What a session tells its supervisor.
@@ -64,6 +62,7 @@ impl Reporter {
 /// A running pipeline.
 pub(crate) struct Session {
     pipeline: gst::Pipeline,
+    source: Source,
     parts: Arc<Parts>,
 }
 
@@ -71,12 +70,12 @@ pub(crate) struct Session {
 pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
     pub(crate) reporter: Reporter,
-    offer: Mutex<Offer>,
-    first_packet: FirstPacket,
     /// The session is being ended: what still arrives belongs to no timeline.
     is_over: AtomicBool,
     /// The record branches, by track. Renewed by the streaming thread of their track.
     records: [Mutex<Option<Recording>>; 2],
+    /// What their muxers have made, over all of them.
+    made: [Arc<AtomicU64>; 2],
 }
 
 /// A record branch and the news that it has delivered everything.
@@ -88,33 +87,24 @@ pub(crate) struct Recording {
 }
 
 impl Session {
-    /// Builds the pipeline and lets it connect. Does not wait for the camera.
+    /// Starts a pipeline and the source that fills it. Does not wait for the camera.
     ///
     /// # Errors
-    /// Elements do not fit or do not start.
+    /// The pipeline does not start, or the system has no thread.
     pub(crate) fn start(shared: Arc<Shared>, reporter: Reporter) -> Result<Self, Error> {
-        let pipeline = gst::Pipeline::new();
-        let source = source(&shared)?;
-        pipeline.add(&source)?;
-        let parts = Arc::new(Parts {
-            offer: Mutex::new(Offer::new(shared.settings.audio)),
-            first_packet: FirstPacket::default(),
-            is_over: AtomicBool::new(false),
-            shared,
-            reporter,
-            records: [Mutex::default(), Mutex::default()],
-        });
-        watch_bus(&pipeline, &parts);
-        watch_source(&source, &pipeline, &parts);
-        if pipeline.set_state(gst::State::Playing).is_err() {
-            // The reason is on the bus, unless there is none.
-            parts
-                .reporter
-                .report(Event::Failed(Error::Build(glib::bool_error!(
-                    "the pipeline does not start"
-                ))));
-        }
-        Ok(Self { pipeline, parts })
+        let (pipeline, parts) = prepare(shared, reporter)?;
+        let reporter = parts.reporter.clone();
+        let source = Source::start(
+            parts.shared.settings.clone(),
+            Entries::of(&pipeline, &parts),
+            Arc::clone(&parts.shared.packets),
+            move |error| reporter.report(Event::Failed(error)),
+        )?;
+        Ok(Self {
+            pipeline,
+            source,
+            parts,
+        })
     }
 
     /// Ends the session in a thread of its own, because state changes may hang: completes the
@@ -125,17 +115,8 @@ impl Session {
         let name = format!("end {}", self.parts.shared.settings.id);
         let ended = thread::Builder::new().name(name).spawn(move || {
             let deadline = Instant::now() + patience;
-            let records = self.parts.records.each_ref().map(|record| record.lock().take());
-            for record in records.iter().flatten() {
-                record.branch.finish();
-            }
-            for record in records.iter().flatten() {
-                let rest = deadline.saturating_duration_since(Instant::now());
-                if record.ended.recv_timeout(rest).is_err() {
-                    warn!(camera = %self.parts.shared.settings.id, "the muxer did not complete its last chunk");
-                }
-            }
-            self.parts.shared.writer.finish();
+            self.source.end(patience / 2);
+            let records = self.parts.complete(deadline);
             if self.pipeline.set_state(gst::State::Null).is_err() {
                 debug!(camera = %self.parts.shared.settings.id, "the pipeline did not stop cleanly");
             }
@@ -151,7 +132,47 @@ impl Session {
     }
 }
 
+/// An empty pipeline that plays, for a source to hang its tracks into.
+///
+/// # Errors
+/// It does not start.
+pub(crate) fn prepare(
+    shared: Arc<Shared>,
+    reporter: Reporter,
+) -> Result<(gst::Pipeline, Arc<Parts>), Error> {
+    let pipeline = gst::Pipeline::new();
+    let parts = Arc::new(Parts {
+        is_over: AtomicBool::new(false),
+        shared,
+        reporter,
+        records: [Mutex::default(), Mutex::default()],
+        made: [Arc::default(), Arc::default()],
+    });
+    watch_bus(&pipeline, &parts);
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|_| glib::bool_error!("the pipeline does not start"))?;
+    Ok((pipeline, parts))
+}
+
 impl Parts {
+    /// Lets the recordings deliver what they hold, until `deadline`. They may be dropped when their
+    /// pipeline has stopped.
+    pub(crate) fn complete(&self, deadline: Instant) -> [Option<Recording>; 2] {
+        let records = self.records.each_ref().map(|record| record.lock().take());
+        for record in records.iter().flatten() {
+            record.branch.finish();
+        }
+        for record in records.iter().flatten() {
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if record.ended.recv_timeout(rest).is_err() {
+                warn!(camera = %self.shared.settings.id, "the muxer did not complete its last chunk");
+            }
+        }
+        self.shared.writer.finish();
+        records
+    }
+
     /// Hangs the branches of a track on its tee.
     pub(crate) fn attach(&self, kind: TrackKind, tee: &gst::Element) -> Result<(), Error> {
         let pipeline = tee
@@ -182,6 +203,7 @@ impl Parts {
         };
         let sink = record::RecordSink {
             feed: self.shared.writer.feed(kind),
+            made: Arc::clone(&self.made[kind as usize]),
             ended: ended_sender,
         };
         *record = Some(Recording {
@@ -192,45 +214,103 @@ impl Parts {
         Ok(())
     }
 
+    /// How much the muxers of a track have made in this session.
+    pub(crate) fn made(&self, kind: TrackKind) -> u64 {
+        self.made[kind as usize].load(Ordering::Relaxed)
+    }
+
     /// Whether what arrives still counts.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
+}
 
-    /// The better reason, if the camera's offer has one, for why there is nothing.
-    fn reason(&self, otherwise: Error) -> Error {
-        self.offer.lock().refusal().unwrap_or(otherwise)
+/// Where the source hangs its tracks.
+pub(crate) struct Entries {
+    pipeline: glib::WeakRef<gst::Pipeline>,
+    parts: Arc<Parts>,
+}
+
+impl Entries {
+    pub(crate) fn of(pipeline: &gst::Pipeline, parts: &Arc<Parts>) -> Self {
+        Self {
+            pipeline: pipeline.downgrade(),
+            parts: Arc::clone(parts),
+        }
     }
 }
 
-fn source(shared: &Shared) -> Result<gst::Element, Error> {
-    let settings = &shared.settings;
-    // User and password travel as properties, so that no log line of an element has them.
-    let (user, password) = settings.url.credentials().map_or((None, None), |login| {
-        (Some(&login.user), Some(&login.password))
-    });
-    let (protocols, latency_ms) = match settings.transport {
-        // Nothing is late, lost or out of order within a connection: nothing has to wait.
-        Transport::Tcp => ("tcp", 0_u32),
-        Transport::Udp => ("udp", 500),
-    };
-    let connect_us = u64::try_from(settings.timing.connect.as_micros()).unwrap_or(u64::MAX);
-    let source = gst::ElementFactory::make("rtspsrc")
-        .property("location", settings.url.without_credentials().expose())
-        .property("user-id", user)
-        .property("user-pw", password)
-        .property_from_str("protocols", protocols)
-        .property("latency", latency_ms)
-        // The camera's own RTP durations; the wall clock is followed by the media clock.
-        .property_from_str("buffer-mode", "none")
-        .property("do-retransmission", false)
-        .property("tcp-timeout", connect_us)
-        .property("user-agent", concat!("dayreel/", env!("CARGO_PKG_VERSION")))
-        .build()?;
-    if settings.transport == Transport::Tcp {
-        straight::replace_jitter_buffers(&source);
+impl Tracks for Entries {
+    fn choose(&self, offered: &[gst::Caps]) -> Result<Vec<bool>, Error> {
+        let shared = &self.parts.shared;
+        let mut offer = Offer::new(shared.settings.audio);
+        let judge = |caps: &gst::Caps| match offer.judge(caps) {
+            Verdict::Take => true,
+            Verdict::Ignore(track) => {
+                debug!(
+                    camera = %shared.settings.id,
+                    media = track.media,
+                    encoding = track.encoding,
+                    "a track is not recorded: {}",
+                    track.reason.text()
+                );
+                shared.note_ignored(track);
+                false
+            }
+        };
+        let chosen = offered.iter().map(judge).collect();
+        match offer.refusal() {
+            Some(error) => Err(error),
+            None => Ok(chosen),
+        }
     }
-    Ok(source)
+
+    fn lost(&self, packets: u64) {
+        self.parts.shared.events.lost(packets);
+    }
+
+    fn add(&self, caps: &gst::Caps, is_jittery: bool) -> Result<TrackEntry, Error> {
+        let pipeline = self.pipeline.upgrade().ok_or(Error::Closed)?;
+        let track = track::build(&pipeline, caps, &self.parts)?;
+        let entry = match is_jittery {
+            true => jitter_buffer(&pipeline, &track)?,
+            false => track,
+        };
+        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
+        pad.link(&entry)
+            .map_err(|_| glib::bool_error!("the track does not fit the source"))?;
+        pad.set_active(true)?;
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        pad.push_event(gst::event::StreamStart::new("rtp"));
+        pad.push_event(gst::event::Caps::new(caps));
+        pad.push_event(gst::event::Segment::new(&segment));
+        Ok(TrackEntry {
+            pad,
+            pipeline: self.pipeline.clone(),
+        })
+    }
+}
+
+/// Puts packets in order before `track`. Returns where they go in.
+fn jitter_buffer(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<gst::Pad, Error> {
+    /// How long what is missing is waited for.
+    const LATENCY_MS: u32 = 500;
+    let buffer = gst::ElementFactory::make("rtpjitterbuffer")
+        // The camera's own RTP durations; the wall clock is followed by the media clock.
+        .property_from_str("mode", "none")
+        .property("latency", LATENCY_MS)
+        .property("do-lost", true)
+        .build()?;
+    pipeline.add(&buffer)?;
+    let pad = |name| {
+        let pad = buffer.static_pad(name);
+        pad.ok_or_else(|| glib::bool_error!("the jitter buffer has no pad {name}"))
+    };
+    pad("src")?
+        .link(track)
+        .map_err(|_| glib::bool_error!("the track does not fit the jitter buffer"))?;
+    buffer.sync_state_with_parent()?;
+    Ok(pad("sink")?)
 }
 
 fn watch_bus(pipeline: &gst::Pipeline, parts: &Arc<Parts>) {
@@ -244,9 +324,13 @@ fn watch_bus(pipeline: &gst::Pipeline, parts: &Arc<Parts>) {
         };
         match message.view() {
             gst::MessageView::Error(error) => {
-                let classified = classify(error, &parts.shared.settings);
-                debug!(camera = %parts.shared.settings.id, %classified, "the pipeline reports an error");
-                parts.reporter.report(Event::Failed(parts.reason(classified)));
+                let element = error.src().map(|element| element.name().to_string());
+                let error = Error::Element {
+                    element: element.unwrap_or_default(),
+                    message: error.error().message().to_owned(),
+                };
+                debug!(camera = %parts.shared.settings.id, %error, "the pipeline reports an error");
+                parts.reporter.report(Event::Failed(error));
             }
             gst::MessageView::Eos(_) => {
                 parts.reporter.report(Event::Failed(Error::Closed));
@@ -254,54 +338,5 @@ fn watch_bus(pipeline: &gst::Pipeline, parts: &Arc<Parts>) {
             _ => {}
         }
         gst::BusSyncReply::Drop
-    });
-}
-
-fn watch_source(source: &gst::Element, pipeline: &gst::Pipeline, parts: &Arc<Parts>) {
-    let weak = Arc::downgrade(parts);
-    source.connect("select-stream", false, move |values| {
-        let caps = values
-            .get(2)
-            .and_then(|value| value.get::<gst::Caps>().ok());
-        let chosen = weak.upgrade().zip(caps).is_some_and(|(parts, caps)| {
-            match parts.offer.lock().judge(&caps) {
-                Verdict::Take => true,
-                Verdict::Ignore(track) => {
-                    debug!(
-                        camera = %parts.shared.settings.id,
-                        media = track.media,
-                        encoding = track.encoding,
-                        "a track is not recorded: {}",
-                        track.reason.text()
-                    );
-                    parts.shared.note_ignored(track);
-                    false
-                }
-            }
-        });
-        Some(chosen.to_value())
-    });
-    let weak = Arc::downgrade(parts);
-    let weak_pipeline = pipeline.downgrade();
-    source.connect_pad_added(move |_, pad| {
-        let Some((parts, pipeline)) = weak.upgrade().zip(weak_pipeline.upgrade()) else {
-            return;
-        };
-        if parts.shared.settings.transport == Transport::Tcp
-            && let Some(clock) = pad.current_caps().and_then(|caps| RtpClock::of(&caps))
-        {
-            clock.attach(pad, Arc::clone(&parts.first_packet));
-        }
-        if let Err(error) = track::build(&pipeline, pad, &parts) {
-            parts.reporter.report(Event::Failed(error));
-        }
-    });
-    let weak = Arc::downgrade(parts);
-    source.connect_no_more_pads(move |_| {
-        if let Some(parts) = weak.upgrade()
-            && let Some(error) = parts.offer.lock().refusal()
-        {
-            parts.reporter.report(Event::Failed(error));
-        }
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dayreel_config::{SecretUrl, Transport};
+use dayreel_config::{OnLoss, SecretUrl, Transport, Trust};
 use dayreel_core::CameraId;
 
 /// The settings of one camera.
@@ -14,6 +14,10 @@ pub struct CameraSettings {
     pub url: SecretUrl,
     /// How RTP travels.
     pub transport: Transport,
+    /// Whose certificate is accepted over TLS.
+    pub trust: Trust,
+    /// What becomes of pictures that packets are missing for.
+    pub on_loss: OnLoss,
     /// Whether sound is recorded.
     pub audio: bool,
     /// Target length of a segment; the first keyframe at or after it ends the segment.
@@ -34,12 +38,17 @@ pub struct Timing {
     pub retry_first: Duration,
     /// The longest wait before a reconnect.
     pub retry_most: Duration,
+    /// The longest while nothing answers at all, so that a camera is found soon after it has booted:
+    /// knocking costs a packet.
+    pub retry_absent: Duration,
     /// The wait after a refused password, a wrong path or a camera without usable video.
     pub retry_failed: Duration,
     /// A session that delivered for so long starts the waits from the beginning.
     pub good_after: Duration,
     /// How long the end of a session may take before its pipeline is abandoned.
     pub teardown: Duration,
+    /// The live view in MPEG-TS is made until so long after its last request.
+    pub live_idle: Duration,
 }
 
 impl Default for Timing {
@@ -49,9 +58,11 @@ impl Default for Timing {
             silence: Duration::from_secs(8),
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),
+            retry_absent: Duration::from_millis(1_200),
             retry_failed: Duration::from_secs(180),
             good_after: Duration::from_secs(10),
             teardown: Duration::from_secs(3),
+            live_idle: Duration::from_secs(60),
         }
     }
 }

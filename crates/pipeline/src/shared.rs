@@ -11,13 +11,17 @@ use std::{
 
 use dayreel_core::{Clock, MediaTime, TrackFormat, TrackKind, WallTime};
 use parking_lot::{Condvar, Mutex};
+use tracing::warn;
 
 use crate::{
-    AudioStatus, CameraSettings, CameraState, CameraStatus, Error, IgnoredTrack, Ring,
-    RingSettings, VideoStatus,
+    AudioStatus, CameraCounts, CameraSettings, CameraState, CameraStatus, Error, IgnoredTrack,
+    Ring, RingSettings, VideoStatus,
+    counts::Arrivals,
+    events::Events,
     media_clock::{Arrival, MediaClock, Stamp},
     meter::Meter,
-    writer::Writer,
+    source::PacketCounts,
+    writer::{Throttle, Writer},
 };
 
 /// No access unit yet.
@@ -32,6 +36,9 @@ pub(crate) struct Shared {
     /// And of the sound.
     pub(crate) sound_ring: Arc<Ring>,
     pub(crate) writer: Writer,
+    pub(crate) events: Arc<Events>,
+    /// What became of the camera's packets.
+    pub(crate) packets: Arc<PacketCounts>,
     /// When the camera was started.
     origin: Instant,
     /// Streaming threads of picture and sound stamp with it, in turn.
@@ -40,6 +47,12 @@ pub(crate) struct Shared {
     audio: Mutex<Track>,
     /// When the last access unit of the picture came, in ms since `origin`.
     last_unit_ms: AtomicU64,
+    /// Pictures that were dropped because they could not be encoded in time.
+    not_converted: AtomicU64,
+    /// Pictures that were left out because packets are missing.
+    damaged: AtomicU64,
+    arrivals: Arrivals,
+    log: Mutex<Throttle>,
     /// The supervisor wants to hear of the next access unit.
     awaited: AtomicBool,
     report: Mutex<Report>,
@@ -61,6 +74,8 @@ struct Report {
     last_error: Option<Error>,
     reconnects: u64,
     ignored: Vec<IgnoredTrack>,
+    /// The last formats of picture and sound, over all sessions.
+    formats: [Option<TrackFormat>; 2],
     /// How often it has changed.
     changes: u64,
 }
@@ -70,6 +85,7 @@ impl Shared {
         settings: CameraSettings,
         clock: Arc<dyn Clock>,
         writer: Writer,
+        events: Arc<Events>,
         recorded_until: MediaTime,
     ) -> Self {
         let since = clock.now();
@@ -79,11 +95,17 @@ impl Shared {
             ring: Arc::new(Ring::new(RingSettings::VIDEO)),
             sound_ring: Arc::new(Ring::new(RingSettings::AUDIO)),
             writer,
+            events,
+            packets: Arc::default(),
             origin: Instant::now(),
             media_clock: Mutex::new(MediaClock::after(recorded_until)),
             video: Mutex::default(),
             audio: Mutex::default(),
             last_unit_ms: AtomicU64::new(NEVER),
+            not_converted: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            arrivals: Arrivals::default(),
+            log: Mutex::default(),
             awaited: AtomicBool::new(true),
             report: Mutex::new(Report {
                 state: CameraState::Connecting,
@@ -91,6 +113,7 @@ impl Shared {
                 last_error: None,
                 reconnects: 0,
                 ignored: vec![],
+                formats: [None, None],
                 changes: 0,
             }),
             changed: Condvar::new(),
@@ -126,6 +149,7 @@ impl Shared {
         is_keyframe: bool,
     ) -> bool {
         self.track(track).lock().meter.push(at, bytes, is_keyframe);
+        self.arrivals.push(track, bytes);
         if track == TrackKind::Audio {
             return false;
         }
@@ -141,12 +165,37 @@ impl Shared {
     /// Notes the format of a track.
     pub(crate) fn note_format(&self, format: TrackFormat) {
         let kind = format.kind();
-        self.track(kind).lock().format = Some(format);
+        self.track(kind).lock().format = Some(format.clone());
+        let mut report = self.report.lock();
+        if report.formats[kind as usize].as_ref() != Some(&format) {
+            self.events.format(&format);
+            report.formats[kind as usize] = Some(format);
+        }
     }
 
-    /// Notes that the sound is encoded here, and from what.
-    pub(crate) fn note_converted_from(&self, name: &'static str) {
-        self.audio.lock().converted_from = Some(name);
+    /// Notes that a track is encoded here, and from what.
+    pub(crate) fn note_converted_from(&self, track: TrackKind, name: &'static str) {
+        self.track(track).lock().converted_from = Some(name);
+    }
+
+    /// Notes a picture that was dropped because this machine is too slow to encode it.
+    pub(crate) fn note_not_converted(&self) {
+        let dropped = self.not_converted.fetch_add(1, Ordering::Relaxed) + 1;
+        self.events
+            .dropped("cpu", "this machine is too slow to encode the pictures");
+        if self.log.lock().may_speak() {
+            warn!(camera = %self.settings.id, dropped, "this machine is too slow to encode the camera's pictures: some are dropped");
+        }
+    }
+
+    /// Notes a picture that is left out because packets are missing. The camera is not silent.
+    pub(crate) fn note_damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        self.last_unit_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.events.dropped(
+            "loss",
+            "pictures are left out because packets did not arrive",
+        );
     }
 
     /// Since the last access unit of the picture.
@@ -179,6 +228,10 @@ impl Shared {
     pub(crate) fn enter(&self, state: CameraState, error: Option<Error>) {
         let now = self.clock.now();
         let mut report = self.report.lock();
+        let code = |error: &Option<Error>| error.as_ref().map(Error::code);
+        if report.state != state || error.is_some() && code(&error) != code(&report.last_error) {
+            self.events.state(state, error.as_ref());
+        }
         if report.state != state {
             report.state = state;
             report.since = now;
@@ -214,6 +267,21 @@ impl Shared {
         }
     }
 
+    /// What is counted since the start.
+    pub(crate) fn counts(&self) -> CameraCounts {
+        let (access_units, bytes) = self.arrivals.all();
+        let writes = self.writer.writes();
+        CameraCounts {
+            access_units,
+            bytes,
+            not_recorded: self.writer.dropped_units(),
+            not_converted: self.not_converted.load(Ordering::Relaxed),
+            damaged: self.damaged.load(Ordering::Relaxed),
+            recording_errors: writes.errors(),
+            segment_writes: writes.segments(),
+        }
+    }
+
     /// A snapshot.
     pub(crate) fn status(&self) -> CameraStatus {
         let clock_error_90k = self.media_clock.lock().error_90k();
@@ -229,7 +297,11 @@ impl Shared {
             audio,
             ignored_tracks: report.ignored.clone(),
             last_frame_age: self.last_unit_age(),
-            dropped_frames: self.writer.dropped_units(),
+            dropped_frames: self.writer.dropped_units()
+                + self.not_converted.load(Ordering::Relaxed)
+                + self.damaged.load(Ordering::Relaxed),
+            lost_packets: self.packets.lost.load(Ordering::Relaxed),
+            unusable_packets: self.packets.unusable.load(Ordering::Relaxed),
             recording_error: self.writer.trouble(),
             clock_error_s: i32::try_from(clock_error_90k).map_or(f64::NAN, f64::from) / 90_000.0,
         }
@@ -241,6 +313,7 @@ impl Shared {
         match track.format.clone()? {
             TrackFormat::Video(format) => Some(VideoStatus {
                 format,
+                converted_from: track.converted_from,
                 fps: rates.units_per_s,
                 bitrate_bps: rates.bits_per_s,
                 gop_s: rates.gop_s,

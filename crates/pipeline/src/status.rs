@@ -22,6 +22,15 @@ pub enum CameraState {
 }
 
 impl CameraState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Connecting,
+        Self::Live,
+        Self::Stalled,
+        Self::Reconnecting,
+        Self::Failed,
+    ];
+
     /// The word of the HTTP API.
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,8 +64,13 @@ pub struct CameraStatus {
     pub ignored_tracks: Vec<IgnoredTrack>,
     /// Since the last access unit of the picture.
     pub last_frame_age: Option<Duration>,
-    /// Access units that could not be recorded: disk too slow or full.
+    /// Access units that could not be recorded: disk too slow or full, or this machine too slow to
+    /// encode them, or damaged and unwanted.
     pub dropped_frames: u64,
+    /// RTP packets that did not arrive, by their sequence numbers.
+    pub lost_packets: u64,
+    /// Packets that came twice or were no RTP of a track.
+    pub unusable_packets: u64,
     /// Why nothing is recorded although the camera delivers.
     pub recording_error: Option<RecordingError>,
     /// How far media time is behind the wall clock, in seconds, as measured last.
@@ -68,6 +82,8 @@ pub struct CameraStatus {
 pub struct VideoStatus {
     /// Codec and size.
     pub format: VideoFormat,
+    /// What the camera sends, where it is made H.264; `None` where it is recorded as it is.
+    pub converted_from: Option<&'static str>,
     /// Access units a second by their RTP times; 0 while not yet measured.
     pub fps: f64,
     /// Bits a second; 0 while not yet measured.

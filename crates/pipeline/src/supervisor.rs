@@ -101,6 +101,8 @@ pub(crate) struct Supervisor {
     retry: Retry,
     /// What ended the session that delivered last, or why none has delivered since.
     interruption: Interruption,
+    /// Why nothing is recorded before the next session delivers; up to the first it is the restart.
+    cause: GapCause,
     /// Number of the running session, or of the last.
     session: u64,
     /// Pipelines that have not ended in time.
@@ -116,6 +118,7 @@ impl Supervisor {
             events,
             retry: Retry::default(),
             interruption: Interruption::default(),
+            cause: GapCause::Restart,
             session: 0,
             abandoned: 0,
             stopping: false,
@@ -147,6 +150,9 @@ impl Supervisor {
         let is_first = self.session == 0;
         self.session += 1;
         self.shared.begin_session(is_first);
+        if is_first {
+            self.shared.events.state(CameraState::Connecting, None);
+        }
         self.shared.await_unit();
         let reporter = Reporter {
             session: self.session,
@@ -188,6 +194,8 @@ impl Supervisor {
                 info!(camera = %self.shared.settings.id, "live");
                 self.interruption = Interruption::default();
                 self.shared.enter(CameraState::Live, None);
+                self.shared.events.span(self.cause);
+                self.cause = GapCause::Camera;
                 Phase::Live {
                     session,
                     since: Instant::now(),
@@ -283,14 +291,19 @@ impl Supervisor {
         } else {
             CameraState::Reconnecting
         };
-        warn!(
-            camera = %self.shared.settings.id,
-            code = error.code(),
-            retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            "{error}"
-        );
+        if self.retry.is_news() {
+            warn!(
+                camera = %self.shared.settings.id,
+                code = error.code(),
+                retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                "{error}"
+            );
+        }
         if let Some(cause) = self.interruption.of(&error) {
             self.shared.writer.interrupted(cause);
+            if self.cause != GapCause::Restart {
+                self.cause = cause;
+            }
         }
         self.shared.enter(state, Some(error));
         wait

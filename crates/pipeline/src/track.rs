@@ -4,14 +4,18 @@
 //! video: depay ─ caps(length-prefixed access units) ─ parse ─ [stamp] ─ timestamper ─ tee
 //! audio: depay ─ aacparse ─ [stamp] ─ tee
 //! other: depay ─ decode ─ convert ─ resample ─ encode(AAC) ─ aacparse ─ [stamp] ─ tee
+//!        depay ─ … ─ encode(H.264) ─ h264parse ─ [stamp] ─ timestamper ─ tee    (transcode.rs)
 //! ```
 //!
 //! The stamp is a probe that puts media time into every access unit. It stands before the
 //! timestamper, so that decode times are made from good presentation times. The depayloader keeps
 //! parameter sets out of the access units: they are in the caps, and change with them.
 
+mod turns;
+
 use std::sync::{Arc, Weak};
 
+use dayreel_config::OnLoss;
 use dayreel_core::{AudioFormat, GapCause, MediaTime, TrackFormat, TrackKind, VideoFormat};
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
@@ -23,50 +27,46 @@ use crate::{
     Error,
     offer::{Payload, Sound},
     session::{Event, Parts},
+    track::turns::{Turn, Turns},
+    transcode,
 };
 
 /// So long before its first access unit the segment of a span starts.
 const SEGMENT_EARLY: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
-/// Builds the track behind `pad` of the source and hangs its branches on it.
+/// Builds the track for packets of `caps` and hangs its branches on it. Returns where they go in.
 ///
 /// # Errors
 /// Elements do not fit or do not start.
 pub(crate) fn build(
     pipeline: &gst::Pipeline,
-    pad: &gst::Pad,
+    caps: &gst::CapsRef,
     parts: &Arc<Parts>,
-) -> Result<(), Error> {
-    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-    let Some(payload) = Payload::of(&caps) else {
+) -> Result<gst::Pad, Error> {
+    let Some(payload) = Payload::of(caps) else {
         return Err(Error::UnsupportedVideo(caps.to_string()));
     };
     let kind = payload.kind();
-    if let Payload::Sound(sound) = payload {
-        parts.shared.note_converted_from(sound.name());
+    if let Some(name) = payload.converted_from() {
+        parts.shared.note_converted_from(kind, name);
     }
     let tee = gst::ElementFactory::make("tee").build()?;
     let Chain {
         mut elements,
         parser,
         late,
-    } = chain(payload, &caps)?;
+    } = chain(payload, caps, parts)?;
     elements.push(tee.clone());
     pipeline.add_many(&elements)?;
     gst::Element::link_many(&elements)?;
     stamp(kind, &parser, late, parts)?;
-    renew_with_span(kind, &tee, parts)?;
+    renew_recording(kind, &tee, parts)?;
     parts.attach(kind, &tee)?;
     for element in elements.iter().rev() {
         element.sync_state_with_parent()?;
     }
-    let entry = elements
-        .first()
-        .and_then(|depay| depay.static_pad("sink"))
-        .ok_or_else(|| glib::bool_error!("the depayloader has no sink pad"))?;
-    pad.link(&entry)
-        .map_err(|_| glib::bool_error!("the depayloader does not fit the source"))?;
-    Ok(())
+    let depay = elements.first().and_then(|depay| depay.static_pad("sink"));
+    depay.ok_or_else(|| glib::bool_error!("the depayloader has no sink pad").into())
 }
 
 /// The elements up to the tee.
@@ -78,7 +78,7 @@ struct Chain {
     late: gst::ClockTime,
 }
 
-fn chain(payload: Payload, caps: &gst::CapsRef) -> Result<Chain, Error> {
+fn chain(payload: Payload, caps: &gst::CapsRef, parts: &Arc<Parts>) -> Result<Chain, Error> {
     let video = |depay, caps: gst::Caps, parse, timestamper| {
         let parser = make(parse)?;
         Ok(Chain {
@@ -121,6 +121,15 @@ fn chain(payload: Payload, caps: &gst::CapsRef) -> Result<Chain, Error> {
         ),
         Payload::AacGeneric => audio("rtpmp4gdepay"),
         Payload::AacLatm => audio("rtpmp4adepay"),
+        Payload::OtherVideo(video) => {
+            let (mut elements, parser) = transcode::to_h264(video, parts)?;
+            elements.push(make("h264timestamper")?);
+            Ok(Chain {
+                elements,
+                parser,
+                late: gst::ClockTime::ZERO,
+            })
+        }
         Payload::Sound(sound) => to_aac(sound, caps),
     }
 }
@@ -204,6 +213,9 @@ fn stamp(
     let stamper = Mutex::new(Stamper {
         kind,
         late,
+        on_loss: parts.shared.settings.on_loss,
+        is_hurt: false,
+        arriving: gst::FormattedSegment::new(),
         parts: Arc::downgrade(parts),
         span: None,
         segment: gst::FormattedSegment::new(),
@@ -227,6 +239,12 @@ fn stamp(
 struct Stamper {
     kind: TrackKind,
     late: gst::ClockTime,
+    on_loss: OnLoss,
+    /// Packets are missing since the last keyframe.
+    is_hurt: bool,
+    /// What the timestamps mean that arrive: x264enc shifts them by up to 1000 h, and the segment
+    /// with them.
+    arriving: gst::FormattedSegment<gst::ClockTime>,
     parts: Weak<Parts>,
     span: Option<u32>,
     /// Running time is media time in every segment, but each span has another one: it makes a
@@ -235,13 +253,19 @@ struct Stamper {
 }
 
 impl Stamper {
-    /// What becomes of the buffer or event, and whether a new segment has to go before it.
+    /// What becomes of the buffer or event (`Handled`: nothing; of what is dropped GStreamer 1.22
+    /// complains that the bindings have let go of it already), and whether a new segment has to go before it.
     fn step(&mut self, info: &mut gst::PadProbeInfo) -> (gst::PadProbeReturn, bool) {
         let Some(parts) = self.parts.upgrade().filter(|parts| !parts.is_over()) else {
-            return (gst::PadProbeReturn::Drop, false);
+            return (gst::PadProbeReturn::Handled, false);
         };
         match &mut info.data {
             Some(gst::PadProbeData::Buffer(unit)) => self.unit(unit, &parts),
+            // A jitter buffer tells so of what is lost. Its times are not media time: a muxer would wait
+            // for what is between.
+            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Gap => {
+                (gst::PadProbeReturn::Handled, false)
+            }
             Some(gst::PadProbeData::Event(event)) => {
                 self.event(event, &parts);
                 (gst::PadProbeReturn::Ok, false)
@@ -251,10 +275,14 @@ impl Stamper {
     }
 
     fn unit(&mut self, unit: &mut gst::Buffer, parts: &Parts) -> (gst::PadProbeReturn, bool) {
-        let pts = unit.pts().map(|pts| pts.saturating_sub(self.late));
+        if self.is_damaged(unit.flags()) {
+            parts.shared.note_damaged();
+            return (gst::PadProbeReturn::Handled, false);
+        }
+        let pts = unit.pts().map(|pts| self.running_time(pts));
         let pts_90k = pts.map(pts_to_90k);
         let Some(stamp) = parts.shared.stamp(self.kind, pts_90k) else {
-            return (gst::PadProbeReturn::Drop, false);
+            return (gst::PadProbeReturn::Handled, false);
         };
         let pts = media_to_pts(stamp.media);
         let before = self.span.replace(stamp.span);
@@ -279,15 +307,44 @@ impl Stamper {
         unit.set_dts(gst::ClockTime::NONE);
         // The muxer ends a segment where its last access unit does or the next begins, whichever is
         // later: that has to be the next, however much the media clock slews.
+        // A parser takes the length from a frame rate, which may be made up.
         let usual = media_to_pts(MediaTime::from_ticks(stamp.step_90k));
-        unit.set_duration(unit.duration().unwrap_or(usual) * 63 / 64);
+        unit.set_duration(unit.duration().unwrap_or(usual).min(usual) * 63 / 64);
         (gst::PadProbeReturn::Ok, begins_span)
     }
 
-    fn event(&self, event: &mut gst::Event, parts: &Parts) {
+    /// Whether an access unit is to be left out because packets are missing for it, or for one before
+    /// that it may refer to. Depayloaders mark the first unit behind a hole as discontinuous, also
+    /// behind a jitter buffer.
+    fn is_damaged(&mut self, flags: gst::BufferFlags) -> bool {
+        if self.on_loss == OnLoss::Keep || self.kind == TrackKind::Audio {
+            return false;
+        }
+        let is_first = self.span.is_none();
+        if flags.contains(gst::BufferFlags::DISCONT) {
+            self.is_hurt = !is_first;
+        } else if !flags.contains(gst::BufferFlags::DELTA_UNIT) {
+            self.is_hurt = false;
+        }
+        self.is_hurt
+    }
+
+    /// When the content of an access unit with this timestamp was captured, in running time.
+    fn running_time(&self, pts: gst::ClockTime) -> gst::ClockTime {
+        let base = self.arriving.base().unwrap_or(gst::ClockTime::ZERO);
+        let start = self.arriving.start().unwrap_or(gst::ClockTime::ZERO);
+        (pts + base).saturating_sub(start + self.late)
+    }
+
+    fn event(&mut self, event: &mut gst::Event, parts: &Parts) {
         match event.view() {
             // Media time is absolute: running time has to be the same as the timestamps.
-            gst::EventView::Segment(_) => *event = gst::event::Segment::new(&self.segment),
+            gst::EventView::Segment(segment) => {
+                if let Some(arriving) = segment.segment().downcast_ref() {
+                    self.arriving = arriving.clone();
+                }
+                *event = gst::event::Segment::new(&self.segment);
+            }
             gst::EventView::Caps(caps) => match format_of(self.kind, caps.caps()) {
                 Some(format) => parts.shared.note_format(format),
                 None => warn!(camera = %parts.shared.settings.id, "unclear format {}", caps.caps()),
@@ -297,29 +354,39 @@ impl Stamper {
     }
 }
 
-/// Lets the recording of a track begin anew with each span. The probe stands on the tee, behind
-/// whatever the timestamper still held of the span before.
-fn renew_with_span(kind: TrackKind, tee: &gst::Element, parts: &Arc<Parts>) -> Result<(), Error> {
+/// Lets the recording of a track begin anew where it has to; see [`Turn`]. The probe stands on the tee,
+/// behind whatever the timestamper still held of the span before.
+fn renew_recording(kind: TrackKind, tee: &gst::Element, parts: &Arc<Parts>) -> Result<(), Error> {
     let pad = tee
         .static_pad("sink")
         .ok_or_else(|| glib::bool_error!("the tee has no sink pad"))?;
     let parts = Arc::downgrade(parts);
     let tee = tee.downgrade();
-    let last = Mutex::new(None);
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let segment = match info.event().map(|event| event.view()) {
-            Some(gst::EventView::Segment(segment)) => segment.segment().clone(),
-            _ => return gst::PadProbeReturn::Ok,
+    let turns = Mutex::new(Turns::default());
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(kinds, move |_, info| {
+        let Some((parts, tee)) = parts.upgrade().zip(tee.upgrade()) else {
+            return gst::PadProbeReturn::Ok;
         };
-        let before = last.lock().replace(segment.clone());
-        if before.is_some_and(|before| before != segment)
-            && let Some((parts, tee)) = parts.upgrade().zip(tee.upgrade())
-        {
-            info!(camera = %parts.shared.settings.id, track = %kind, "a new span begins");
-            parts.shared.writer.interrupted(GapCause::Clock);
-            if let Err(error) = parts.renew(kind, &tee) {
-                parts.reporter.report(Event::Failed(error));
+        let Some(turn) = turns.lock().step(info, parts.made(kind)) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let camera = &parts.shared.settings.id;
+        match turn {
+            Turn::Span => {
+                info!(%camera, track = %kind, "a new span begins");
+                parts.shared.writer.interrupted(GapCause::Clock);
+                if kind == TrackKind::Video {
+                    parts.shared.events.span(GapCause::Clock);
+                }
             }
+            Turn::Format => info!(%camera, track = %kind, "the format changes within a group"),
+            Turn::Stuck => {
+                warn!(%camera, track = %kind, "the muxer makes nothing any more: another takes its place");
+            }
+        }
+        if let Err(error) = parts.renew(kind, &tee) {
+            parts.reporter.report(Event::Failed(error));
         }
         gst::PadProbeReturn::Ok
     });

@@ -27,7 +27,7 @@ use dayreel_core::{CameraId, GapCause, Kind, MediaTime, TrackKind};
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use crate::RecordingError;
+use crate::{RecordingError, counts::Writes, events::Events};
 
 /// Most bytes that may wait: 8 s at 16 Mbit/s.
 const MOST_BYTES: usize = 16 << 20;
@@ -96,6 +96,7 @@ struct Load {
     busy_since: Mutex<Option<Instant>>,
     /// Why nothing is recorded, while that is so.
     trouble: Mutex<Option<RecordingError>>,
+    writes: Writes,
 }
 
 enum Order {
@@ -109,13 +110,18 @@ enum Order {
 pub(crate) struct Writer {
     orders: Sender<Order>,
     load: Arc<Load>,
+    events: Arc<Events>,
     /// In a lock because a receiver cannot be shared; only [`Writer::stop`] uses it.
     done: Mutex<Receiver<()>>,
 }
 
 impl Writer {
     /// Starts the thread of the camera `id`, which owns `sink`.
-    pub(crate) fn start(id: &CameraId, sink: impl PieceSink) -> io::Result<Self> {
+    pub(crate) fn start(
+        id: &CameraId,
+        sink: impl PieceSink,
+        events: Arc<Events>,
+    ) -> io::Result<Self> {
         let (orders, received) = channel();
         let (ended, done) = channel();
         let load = Arc::new(Load::default());
@@ -123,7 +129,10 @@ impl Writer {
             camera: id.clone(),
             sink,
             load: Arc::clone(&load),
+            events: Arc::clone(&events),
             skipping: [false; 2],
+            was_slow: false,
+            writing: [None; 2],
             log: Throttle::default(),
         };
         thread::Builder::new()
@@ -136,6 +145,7 @@ impl Writer {
         Ok(Self {
             orders,
             load,
+            events,
             done: Mutex::new(done),
         })
     }
@@ -146,6 +156,7 @@ impl Writer {
             track,
             orders: self.orders.clone(),
             load: Arc::clone(&self.load),
+            events: Arc::clone(&self.events),
             init: None,
             state: FeedState::Skipping,
             overflowed: false,
@@ -180,6 +191,11 @@ impl Writer {
         self.load.dropped_units.load(Ordering::Relaxed)
     }
 
+    /// What the writer thread has met so far.
+    pub(crate) fn writes(&self) -> &Writes {
+        &self.load.writes
+    }
+
     /// Why nothing is recorded, while that is so.
     pub(crate) fn trouble(&self) -> Option<RecordingError> {
         let busy = self.load.busy_since.lock().map(|since| since.elapsed());
@@ -195,6 +211,7 @@ pub(crate) struct Feed {
     track: TrackKind,
     orders: Sender<Order>,
     load: Arc<Load>,
+    events: Arc<Events>,
     /// The init segment that the writer has not got yet.
     init: Option<Bytes>,
     state: FeedState,
@@ -257,6 +274,10 @@ impl Feed {
     }
 
     fn dropped(&mut self, units: u64) {
+        if self.overflowed {
+            let message = "the disk is too slow: access units are dropped up to the next segment";
+            self.events.dropped("disk_slow", message);
+        }
         let dropped = self.load.dropped_units.fetch_add(units, Ordering::Relaxed) + units;
         if self.log.may_speak() {
             warn!(track = %self.track, dropped, "the disk is too slow: access units are dropped up to the next segment");
@@ -268,8 +289,13 @@ struct Work<S> {
     camera: CameraId,
     sink: S,
     load: Arc<Load>,
+    events: Arc<Events>,
     /// For each track: an append failed, so wait for the next segment.
     skipping: [bool; 2],
+    /// The last order took too long.
+    was_slow: bool,
+    /// For each track: for how long its open segment has been written.
+    writing: [Option<Duration>; 2],
     log: Throttle,
 }
 
@@ -292,7 +318,12 @@ impl<S: PieceSink> Work<S> {
                 .map(|since| since.elapsed())
                 .filter(|busy| *busy >= SLOW)
             {
+                self.events.trouble(&slow(busy));
+                self.load.writes.trouble("disk_slow");
+                self.was_slow = true;
                 warn!(camera = %self.camera, seconds = busy.as_secs(), "the disk was slow");
+            } else if std::mem::take(&mut self.was_slow) && self.load.trouble.lock().is_none() {
+                self.events.recording();
             }
         }
         self.finish();
@@ -311,10 +342,21 @@ impl<S: PieceSink> Work<S> {
             self.load.dropped_units.fetch_add(units, Ordering::Relaxed);
             return;
         }
-        match self.sink.append(track, piece) {
+        let started = Instant::now();
+        let appended = self.sink.append(track, piece);
+        let writing = &mut self.writing[track as usize];
+        let took = writing.unwrap_or_default() + started.elapsed();
+        // The next segment completes the one before it in the index.
+        if begins == Some(true) && writing.replace(Duration::ZERO).is_some() {
+            self.load.writes.segment(took);
+        } else if begins.is_some() {
+            *writing = Some(took);
+        }
+        match appended {
             Ok(()) => {
                 *skipping = false;
                 if begins == Some(true) && self.load.trouble.lock().take().is_some() {
+                    self.events.recording();
                     info!(camera = %self.camera, "recording goes on");
                 }
             }
@@ -344,7 +386,12 @@ impl<S: PieceSink> Work<S> {
             let error: &dyn std::error::Error = &error;
             warn!(camera = %self.camera, error, "not recorded");
         }
-        *trouble = Some(RecordingError::from(&error));
+        let error = RecordingError::from(&error);
+        if trouble.as_ref().map(|trouble| trouble.code) != Some(error.code) {
+            self.events.trouble(&error);
+            self.load.writes.trouble(error.code);
+        }
+        *trouble = Some(error);
     }
 }
 
@@ -377,12 +424,12 @@ impl From<&dayreel_archive::Error> for RecordingError {
 
 /// Lets something be said once in [`LOG_EVERY`].
 #[derive(Debug, Default)]
-struct Throttle {
+pub(crate) struct Throttle {
     spoke: Option<Instant>,
 }
 
 impl Throttle {
-    fn may_speak(&mut self) -> bool {
+    pub(crate) fn may_speak(&mut self) -> bool {
         let now = Instant::now();
         let may = self
             .spoke
@@ -442,8 +489,9 @@ mod tests {
         let (reports, reported) = channel();
         let (go, goes) = sync_channel(10_000);
         let id: CameraId = "cam".parse().unwrap();
+        let events = Arc::new(Events::new(Arc::new(dayreel_core::SystemClock)));
         (
-            Writer::start(&id, Gate { reports, goes }).unwrap(),
+            Writer::start(&id, Gate { reports, goes }, events).unwrap(),
             reported,
             go,
         )
@@ -489,6 +537,10 @@ mod tests {
     #[test]
     fn a_failed_append_waits_for_the_next_segment_and_then_goes_on() {
         let (writer, reported, go) = gated();
+        let codes = || {
+            let all = writer.events.all();
+            all.into_iter().map(|event| event.code).collect::<Vec<_>>()
+        };
         let mut feed = writer.feed(VIDEO);
         for ok in [true, false, true] {
             go.send(ok).unwrap();
@@ -502,6 +554,7 @@ mod tests {
         assert_eq!(all(&reported), "[1 2 [4 finish finish");
         assert_eq!(writer.dropped_units(), 2);
         assert!(writer.trouble().is_none());
+        assert_eq!(codes(), ["not_recorded", "recording"]);
     }
 
     #[test]

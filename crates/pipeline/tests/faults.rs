@@ -221,12 +221,12 @@ fn a_camera_without_video_is_said() {
 
 #[test]
 fn video_that_cannot_be_recorded_is_said_with_its_name() {
-    let url = describing("m=video 0 RTP/AVP 26\r\na=control:track1\r\n");
+    let url = describing("m=video 0 RTP/AVP 31\r\na=control:track1\r\n");
     let recorded = Recorded::start(settings(&url));
     let error = failed_with(&recorded, "camera_unsupported_video")
         .last_error
         .unwrap();
-    assert!(error.to_string().contains("JPEG"), "{error}");
+    assert!(error.to_string().contains("H261"), "{error}");
     recorded.end();
 }
 

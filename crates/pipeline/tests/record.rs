@@ -224,12 +224,12 @@ fn chunks_that_end_with_their_gop_do_not_stop_the_recording() {
 /// The system's clock, set by the test.
 #[derive(Debug, Default)]
 struct SetClock {
-    by_s: AtomicI64,
+    by_ms: AtomicI64,
 }
 
 impl Clock for SetClock {
     fn now(&self) -> WallTime {
-        SystemClock.now() + TimeDelta::seconds(self.by_s.load(Ordering::SeqCst))
+        SystemClock.now() + TimeDelta::milliseconds(self.by_ms.load(Ordering::SeqCst))
     }
 }
 
@@ -239,7 +239,7 @@ fn a_clock_that_is_set_forward_completes_the_segment_and_begins_a_new_timeline()
     let clock = Arc::new(SetClock::default());
     let recorded = Recorded::start_at(settings(&camera.url()), clock.clone());
     let before = recorded.until(segments(1, TrackKind::Video));
-    clock.by_s.store(3_600, Ordering::SeqCst);
+    clock.by_ms.store(3_600_000, Ordering::SeqCst);
     let start = chunks(before, TrackKind::Video)[0].start_90k();
     let mut missing = vec![TrackKind::Video, TrackKind::Audio];
     let after = recorded.until(|given| {
@@ -270,7 +270,8 @@ fn a_slewing_clock_leaves_no_segment_that_begins_before_the_last_ends() {
     let clock = Arc::new(SetClock::default());
     let recorded = Recorded::start_at(settings(&camera.url()), clock.clone());
     let mut all = recorded.until(segments(1, TrackKind::Video));
-    clock.by_s.store(-1, Ordering::SeqCst);
+    // Far off, but no step: that begins at 1 s.
+    clock.by_ms.store(-700, Ordering::SeqCst);
     let mut slewed_from = None;
     let mut last = None;
     // From its first segment that is shorter than the camera's GOPs, three more.

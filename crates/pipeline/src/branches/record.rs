@@ -1,12 +1,25 @@
 //! The record branch: CMAF chunks of one track, on their way to the archive.
 //!
 //! ```text
-//! tee ─ cmafmux(chunks) ─ appsink ─▶ feed of the writer
+//! tee ─ cmafmux(chunks) ─ appsink ─ cutter(segments) ─▶ feed of the writer
 //! ```
 //!
 //! The muxer queues and has a thread of its own, so no queue element stands before or after it.
+//!
+//! It makes a fragment of each GOP, and [`Cutter`] makes segments of these. Told the length of a
+//! segment, the muxer (0.14.5) stops for ever where a chunk that is due before the end of the segment
+//! reaches over it, because its last picture lasts until then, and a keyframe follows: at the first
+//! segment with a picture every 2 s, after some hours with keyframes at any time, and after a loss
+//! just before a keyframe. Where no fragment has to be longer than a chunk there is no such place.
 
-use std::{sync::mpsc::Sender, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::Sender,
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use dayreel_core::TICKS_PER_SECOND;
@@ -17,16 +30,13 @@ use gstreamer_app as gst_app;
 use super::Branch;
 use crate::{Error, writer::Feed};
 
+#[cfg(test)]
+mod tests;
+
 /// Length of a chunk: what a crash can lose, and how far live playback is behind at least.
 const CHUNK: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 /// So much before its target a segment may end: a slewed or rounded clock must not make it miss
 /// the keyframe it was meant to end at.
-///
-/// More than the distance of two pictures of 5 fps: where the last chunk is due to end before the
-/// target, but its last picture is the last of a GOP that ends at or after it, the muxer (0.14.5)
-/// waits for the rest of the segment for ever and nothing more is recorded. So 15 fps with a
-/// keyframe every 8 pictures stopped after a segment. No round number, so that the target minus
-/// this is no multiple of a usual GOP.
 const EARLY: Duration = Duration::from_millis(230);
 
 /// How a track is recorded.
@@ -39,6 +49,8 @@ pub(crate) struct RecordSettings {
 /// Where the chunks go, and what is told when the last of them has been fed.
 pub(crate) struct RecordSink {
     pub(crate) feed: Feed,
+    /// Counts them.
+    pub(crate) made: Arc<AtomicU64>,
     pub(crate) ended: Sender<()>,
 }
 
@@ -52,16 +64,9 @@ pub(crate) fn attach(
     settings: &RecordSettings,
     sink: RecordSink,
 ) -> Result<Branch, Error> {
-    let segment = settings.segment.saturating_sub(EARLY);
     let mux = gst::ElementFactory::make("cmafmux")
         .property("chunk-duration", CHUNK.nseconds())
-        .property(
-            "fragment-duration",
-            gst::ClockTime::from_mseconds(
-                u64::try_from(segment.as_millis()).unwrap_or(u64::MAX / 1_000_000),
-            )
-            .nseconds(),
-        )
+        .property("fragment-duration", CHUNK.nseconds())
         .property_from_str("header-update-mode", "caps")
         // Cameras cannot be asked for keyframes this way.
         .property("send-force-keyunit", false)
@@ -83,7 +88,7 @@ pub(crate) fn attach(
         .enable_last_sample(false)
         .buffer_list(true)
         .build();
-    appsink.set_callbacks(callbacks(sink));
+    appsink.set_callbacks(callbacks(sink, Cutter::new(settings.segment)));
     let elements = vec![mux, appsink.upcast()];
     let pipeline = tee
         .parent()
@@ -108,13 +113,18 @@ fn never_time_out(entry: &gst::Pad) {
     });
 }
 
-fn callbacks(sink: RecordSink) -> gst_app::AppSinkCallbacks {
-    let RecordSink { mut feed, ended } = sink;
+fn callbacks(sink: RecordSink, mut cutter: Cutter) -> gst_app::AppSinkCallbacks {
+    let RecordSink {
+        mut feed,
+        made,
+        ended,
+    } = sink;
     gst_app::AppSinkCallbacks::builder()
         .new_sample(move |appsink| {
             let sample = appsink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let list = sample.buffer_list_owned().ok_or(gst::FlowError::Error)?;
-            feed_list(&mut feed, &list).ok_or(gst::FlowError::Error)?;
+            feed_list(&mut feed, &mut cutter, &list).ok_or(gst::FlowError::Error)?;
+            made.fetch_add(1, Ordering::Relaxed);
             Ok(gst::FlowSuccess::Ok)
         })
         .eos(move |_| {
@@ -126,24 +136,75 @@ fn callbacks(sink: RecordSink) -> gst_app::AppSinkCallbacks {
 
 /// Feeds one buffer list of the muxer: `[ftyp moov]`, `[styp] moof` and the head of `mdat`, access
 /// units. `None` if it is no such list.
-fn feed_list(feed: &mut Feed, list: &gst::BufferList) -> Option<()> {
+fn feed_list(feed: &mut Feed, cutter: &mut Cutter, list: &gst::BufferList) -> Option<()> {
     let mut buffers = list.iter_owned();
     let mut head = buffers.next()?;
     if head.flags().contains(gst::BufferFlags::DISCONT) {
+        cutter.cut();
         feed.init(bytes_of(head)?);
         head = buffers.next()?;
     }
     if !head.flags().contains(gst::BufferFlags::HEADER) {
         return None;
     }
-    let begins_segment = !head.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    let begins_fragment = !head.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    let begins_segment = begins_fragment && cutter.begins_segment(head.pts()?);
     let mut parts = Vec::with_capacity(list.len());
-    parts.push(bytes_of(head)?);
+    let head = bytes_of(head)?;
+    parts.push(match begins_fragment && !begins_segment {
+        true => without_styp(head),
+        false => head,
+    });
     for unit in buffers {
         parts.push(bytes_of(unit)?);
     }
     feed.chunk(begins_segment, parts);
     Some(())
+}
+
+/// Which fragments of the muxer begin a segment: the first at or after the target length.
+struct Cutter {
+    /// Length from which on a segment ends with its GOP.
+    least: gst::ClockTime,
+    /// Presentation time of the segment's first access unit; `None`: the next fragment begins one.
+    start: Option<gst::ClockTime>,
+}
+
+impl Cutter {
+    fn new(target: Duration) -> Self {
+        let least = target.saturating_sub(EARLY).as_nanos();
+        Self {
+            least: gst::ClockTime::from_nseconds(u64::try_from(least).unwrap_or(u64::MAX - 1)),
+            start: None,
+        }
+    }
+
+    /// The next fragment begins a segment, whatever its time.
+    fn cut(&mut self) {
+        self.start = None;
+    }
+
+    fn begins_segment(&mut self, pts: gst::ClockTime) -> bool {
+        let goes_on = self
+            .start
+            .is_some_and(|start| start <= pts && pts - start < self.least);
+        if !goes_on {
+            self.start = Some(pts);
+        }
+        !goes_on
+    }
+}
+
+/// A chunk's head without the box that says that a segment begins (ISO/IEC 14496-12 §8.16.2).
+fn without_styp(head: Bytes) -> Bytes {
+    match head.first_chunk() {
+        Some([a, b, c, d, b's', b't', b'y', b'p']) => {
+            let styp_bytes = u32::from_be_bytes([*a, *b, *c, *d]);
+            let rest = usize::try_from(styp_bytes).unwrap_or(usize::MAX);
+            head.slice(rest.min(head.len())..)
+        }
+        _ => head,
+    }
 }
 
 /// The bytes of a buffer, shared with it.

@@ -14,9 +14,12 @@ use gstreamer::{glib, prelude::*};
 use gstreamer_app as gst_app;
 
 mod cut;
+mod follow;
+mod shown;
 mod store;
 
 pub use cut::{Cut, Missing, Window};
+pub(crate) use follow::Fresh;
 pub use store::{Gop, Newest, Ring, RingSettings, RingStats, Seam};
 
 /// Adds the branch to `pipeline` behind `tee` and fills `ring` from it.

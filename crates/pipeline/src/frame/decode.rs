@@ -47,12 +47,19 @@ pub(super) fn newest_picture(
         (output, _) = decode(gop, &gop.access_units[..lost], threads, deadline)?;
     }
     let (caps, buffer) = output.newest.ok_or(FrameError::Undecodable)?;
-    let info = gst_video::VideoInfo::from_caps(&caps).map_err(FrameError::Element)?;
-    let taken = buffer.pts().unwrap_or(gop.newest.pts);
+    picture(&caps, buffer, gop.newest.pts)
+}
+
+/// What a decoder of `caps` put out, taken at `pts` if it does not say.
+pub(super) fn picture(
+    caps: &gst::Caps,
+    buffer: gst::Buffer,
+    pts: gst::ClockTime,
+) -> Result<Picture, FrameError> {
     Ok(Picture {
-        info,
+        info: gst_video::VideoInfo::from_caps(caps).map_err(FrameError::Element)?,
+        taken: pts_to_wall(buffer.pts().unwrap_or(pts)),
         buffer,
-        taken: pts_to_wall(taken),
     })
 }
 
@@ -124,7 +131,7 @@ fn first_lost(gop: &Gop, pushed: usize, output: &Output) -> Option<usize> {
 
 /// Presentation time, nanoseconds since the Unix epoch, as an instant. What chrono cannot name is
 /// its last instant.
-fn pts_to_wall(pts: gst::ClockTime) -> WallTime {
+pub(super) fn pts_to_wall(pts: gst::ClockTime) -> WallTime {
     i64::try_from(pts.nseconds()).map_or(WallTime::MAX_UTC, DateTime::from_timestamp_nanos)
 }
 

@@ -134,7 +134,15 @@ impl Driven {
         self.input.push(buffer).map(drop)
     }
 
-    /// Has it put out all it holds back, and takes what there was.
+    /// Has it put out all it holds back, and takes what there was. A decoder then forgets what it
+    /// decoded, and keeps its memory: the next buffer has to be a keyframe.
+    pub(crate) fn drain(&self) -> Output {
+        let done = gst::event::SegmentDone::new(gst::ClockTime::NONE);
+        self.input.push_event(done);
+        std::mem::take(&mut self.put_out.lock())
+    }
+
+    /// Has it put out all it holds back, and takes what there was; nothing can follow.
     pub(crate) fn finish(self) -> Output {
         self.input.push_event(gst::event::Eos::new());
         std::mem::take(&mut self.put_out.lock())

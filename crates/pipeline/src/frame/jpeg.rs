@@ -161,7 +161,10 @@ mod tests {
     use super::*;
     use crate::{
         Ring, RingSettings,
-        frame::{decode::newest_picture, streams},
+        frame::{
+            decode::newest_picture,
+            streams::{self, i420},
+        },
     };
 
     fn picture(stream: &streams::Stream) -> Picture {
@@ -174,17 +177,9 @@ mod tests {
         newest_picture(&ring.open_gop().unwrap(), 2, deadline).unwrap()
     }
 
-    fn info(size: (u32, u32), par: (i32, i32)) -> gst_video::VideoInfo {
-        gst::init().unwrap();
-        gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.0, size.1)
-            .par(gst::Fraction::new(par.0, par.1))
-            .build()
-            .unwrap()
-    }
-
     #[test]
     fn frames_keep_their_shape_and_are_never_enlarged() {
-        let hd = info((1920, 1080), (1, 1));
+        let hd = i420((1920, 1080), (1, 1));
         assert_eq!(frame_size(&hd, None), (1920, 1080));
         assert_eq!(frame_size(&hd, Some(640)), (640, 360));
         assert_eq!(frame_size(&hd, Some(333)), (333, 187));
@@ -194,19 +189,19 @@ mod tests {
 
     #[test]
     fn pixels_that_are_not_square_become_square() {
-        assert_eq!(frame_size(&info((720, 576), (16, 11)), None), (1047, 576));
+        assert_eq!(frame_size(&i420((720, 576), (16, 11)), None), (1047, 576));
         assert_eq!(
-            frame_size(&info((720, 576), (16, 11)), Some(512)),
+            frame_size(&i420((720, 576), (16, 11)), Some(512)),
             (512, 282)
         );
-        assert_eq!(frame_size(&info((1440, 1080), (4, 3)), None), (1920, 1080));
-        assert_eq!(frame_size(&info((1920, 1080), (1, 2)), None), (960, 1080));
+        assert_eq!(frame_size(&i420((1440, 1080), (4, 3)), None), (1920, 1080));
+        assert_eq!(frame_size(&i420((1920, 1080), (1, 2)), None), (960, 1080));
     }
 
     #[test]
     fn extreme_shapes_stay_within_a_jpeg() {
-        assert_eq!(frame_size(&info((4096, 16), (1, 1)), Some(16)), (16, 1));
-        assert_eq!(frame_size(&info((4096, 16), (i32::MAX, 1)), None).0, 65_500);
+        assert_eq!(frame_size(&i420((4096, 16), (1, 1)), Some(16)), (16, 1));
+        assert_eq!(frame_size(&i420((4096, 16), (i32::MAX, 1)), None).0, 65_500);
     }
 
     #[test]

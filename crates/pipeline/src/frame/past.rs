@@ -1,4 +1,5 @@
-//! Frames of the past: from the recordings, one decode for all who want the same picture.
+//! Frames of the past: from the recordings, and from the ring what is not recorded yet. One decode
+//! for all who want the same picture.
 
 use std::{
     collections::VecDeque,
@@ -6,12 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use dayreel_archive::{CameraArchive, Found, Pick, RecordedPicture, VideoConfig, video_config};
-use dayreel_core::MediaTime;
+use dayreel_core::{MediaTime, WallTime};
 use gstreamer as gst;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -20,7 +21,7 @@ use super::{
     Frame, FrameError, FrameSettings, Look, decode, jpeg, memory,
     slots::{THREADS, run_blocking, slot},
 };
-use crate::{Gop, Newest, track::media_to_pts};
+use crate::{Gop, Newest, Ring, track::media_to_pts};
 
 /// JPEGs that are remembered, of each camera: what a pointer on a seek bar goes over and back.
 const REMEMBERED: usize = 64;
@@ -31,7 +32,14 @@ const REMEMBERED_BYTES: usize = 8 << 20;
 /// The most that is read for one picture, in bytes: 40 s of 12 Mbit/s between two keyframes.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// Makes frames of one camera's recordings. Cheap to clone; all clones share their work.
+/// A camera whose newest picture came in no longer ago delivers: cameras show several a second.
+const DELIVERS: Duration = Duration::from_secs(2);
+
+/// How long is waited for a picture that is about to come: a client's clock may be ahead, and the
+/// media clock behind.
+const ABOUT_TO_COME: Duration = Duration::from_secs(3);
+
+/// Makes frames of one camera's past. Cheap to clone; all clones share their work.
 ///
 /// Its methods want a Tokio runtime.
 #[derive(Clone, Debug)]
@@ -40,6 +48,7 @@ pub struct PastFrames(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     archive: Arc<CameraArchive>,
+    ring: Arc<Ring>,
     settings: FrameSettings,
     /// Most lately used last.
     remembered: Mutex<VecDeque<(Key, Cell)>>,
@@ -53,37 +62,77 @@ type Key = (MediaTime, Look);
 /// The JPEG, once it is made.
 type Cell = Arc<OnceCell<Frame>>;
 
+/// A picture of the past that has been found.
+#[derive(Clone, Debug)]
+pub struct PastPicture {
+    /// Its presentation time.
+    pub taken: MediaTime,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Recorded(RecordedPicture),
+    /// Its segment is not complete yet.
+    Held(Gop),
+}
+
 impl PastFrames {
-    /// Makes frames from what `archive` keeps.
-    pub fn new(archive: Arc<CameraArchive>) -> Self {
+    /// Makes frames from what `archive` keeps, and the newest from what `ring` holds.
+    pub fn new(archive: Arc<CameraArchive>, ring: Arc<Ring>, settings: FrameSettings) -> Self {
         memory::give_back_large_blocks();
         Self(Arc::new(Inner {
             archive,
-            settings: FrameSettings::default(),
+            ring,
+            settings,
             remembered: Mutex::default(),
             decodes: AtomicU64::new(0),
         }))
     }
 
-    /// Finds the picture that `pick` means by `at`. Reads little and decodes nothing.
+    /// Finds the picture that `pick` means by `at`. Reads little and decodes nothing; waits for a
+    /// picture that is about to come.
     ///
     /// # Errors
     /// [`FrameError::NotRecorded`], or the recording cannot be read.
-    pub async fn find(&self, at: MediaTime, pick: Pick) -> Result<RecordedPicture, FrameError> {
-        let archive = Arc::clone(&self.0.archive);
-        let found = tokio::task::spawn_blocking(move || archive.picture(at, pick)).await;
-        match found.map_err(|_| FrameError::Interrupted)? {
-            Ok(Found::Picture(picture)) => Ok(picture),
-            Ok(Found::Nothing { before, after }) => Err(FrameError::NotRecorded { before, after }),
-            Err(error) => Err(FrameError::Archive(Arc::new(error))),
+    pub async fn find(&self, at: MediaTime, pick: Pick) -> Result<PastPicture, FrameError> {
+        let found = self.in_archive(move |archive| archive.picture(at, pick));
+        match found.await? {
+            Found::Picture(picture) => Ok(PastPicture::recorded(picture)),
+            Found::Nothing { before, after } => match self.held(at, pick).await {
+                Some(gop) => Ok(PastPicture::held(gop)),
+                None => Err(FrameError::NotRecorded { before, after }),
+            },
         }
+    }
+
+    /// The last recorded picture, for a camera that has delivered none since the program started.
+    /// It is marked as stale, and refused if it is older than [`FrameSettings::max_age`] at `now`.
+    ///
+    /// # Errors
+    /// [`FrameError::NothingYet`] if nothing is recorded, [`FrameError::Stale`], or see
+    /// [`FrameError`].
+    pub async fn last(&self, now: WallTime, look: Look) -> Result<Frame, FrameError> {
+        let found = self.in_archive(move |archive| archive.last_picture(now));
+        let picture = found.await?.ok_or(FrameError::NothingYet)?;
+        // A later one was taken by a clock that was ahead.
+        let age = (now - picture.taken.media_to_wall()).to_std();
+        let age = age.map_err(|_| FrameError::NothingYet)?;
+        if age > self.0.settings.max_age {
+            return Err(FrameError::Stale(age));
+        }
+        let frame = self.frame(PastPicture::recorded(picture), look).await?;
+        Ok(Frame {
+            stale: Some(age),
+            ..frame
+        })
     }
 
     /// The frame of `picture`.
     ///
     /// # Errors
     /// See [`FrameError`].
-    pub async fn frame(&self, picture: RecordedPicture, look: Look) -> Result<Frame, FrameError> {
+    pub async fn frame(&self, picture: PastPicture, look: Look) -> Result<Frame, FrameError> {
         let cell = self.cell((picture.taken, look));
         let frame = cell
             .get_or_try_init(|| self.make(picture, look))
@@ -98,14 +147,42 @@ impl PastFrames {
         self.0.decodes.load(Ordering::Relaxed)
     }
 
-    async fn make(&self, picture: RecordedPicture, look: Look) -> Result<Frame, FrameError> {
+    async fn in_archive<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&CameraArchive) -> dayreel_archive::Result<T> + Send + 'static,
+    ) -> Result<T, FrameError> {
+        let archive = Arc::clone(&self.0.archive);
+        let read = tokio::task::spawn_blocking(move || read(&archive)).await;
+        let read = read.map_err(|_| FrameError::Interrupted)?;
+        read.map_err(|error| FrameError::Archive(Arc::new(error)))
+    }
+
+    /// What the ring holds of it.
+    async fn held(&self, at: MediaTime, pick: Pick) -> Option<Gop> {
+        let (ring, at) = (&self.0.ring, media_to_pts(at));
+        if ring.newest()?.arrived.elapsed() < DELIVERS {
+            let come = ring.reach(at + gst::ClockTime::NSECOND);
+            let _or_not = tokio::time::timeout(ABOUT_TO_COME, come).await;
+        }
+        ring.shown_at(at, pick)
+    }
+
+    async fn make(&self, picture: PastPicture, look: Look) -> Result<Frame, FrameError> {
         let patience = self.0.settings.deadline;
         let permit = slot(patience).await?;
         self.0.decodes.fetch_add(1, Ordering::Relaxed);
         run_blocking(permit, move || {
             // One keyframe is decoded sooner than a second thread is started.
-            let threads = if picture.is_keyframe() { 1 } else { *THREADS };
-            let decoded = decode_recorded(&picture, threads, Instant::now() + patience)?;
+            let gop = match picture.place {
+                Place::Recorded(picture) => gop_of(&picture)?,
+                Place::Held(gop) => gop,
+            };
+            let threads = if gop.access_units.len() == 1 {
+                1
+            } else {
+                *THREADS
+            };
+            let decoded = decode::newest_picture(&gop, threads, Instant::now() + patience)?;
             let size = jpeg::frame_size(&decoded.info, look.width);
             let frame = jpeg::encode(&decoded, size, look.quality, threads);
             drop(decoded);
@@ -140,23 +217,30 @@ impl PastFrames {
     }
 }
 
-/// Decodes `picture` with `threads` threads, with no more patience than `deadline`.
-///
-/// # Errors
-/// See [`FrameError`].
-pub(crate) fn decode_recorded(
-    picture: &RecordedPicture,
-    threads: u32,
-    deadline: Instant,
-) -> Result<decode::Picture, FrameError> {
-    if picture.len_bytes() > MOST_BYTES {
-        return Err(FrameError::TooFarFromKeyframe(picture.len_bytes()));
+impl PastPicture {
+    const fn recorded(picture: RecordedPicture) -> Self {
+        Self {
+            taken: picture.taken,
+            place: Place::Recorded(picture),
+        }
     }
-    decode::newest_picture(&gop_of(picture)?, threads, deadline)
+
+    fn held(gop: Gop) -> Self {
+        Self {
+            taken: MediaTime::wall_to_media(decode::pts_to_wall(gop.newest.pts)),
+            place: Place::Held(gop),
+        }
+    }
 }
 
 /// The access units that `picture` needs, as they would stand in the ring.
-fn gop_of(picture: &RecordedPicture) -> Result<Gop, FrameError> {
+///
+/// # Errors
+/// [`FrameError::TooFarFromKeyframe`], or the recording cannot be read.
+pub(super) fn gop_of(picture: &RecordedPicture) -> Result<Gop, FrameError> {
+    if picture.len_bytes() > MOST_BYTES {
+        return Err(FrameError::TooFarFromKeyframe(picture.len_bytes()));
+    }
     let read = |error| FrameError::Archive(Arc::new(error));
     let caps = caps_of(&picture.init).map_err(read)?;
     let units = picture.read().map_err(read)?;
@@ -199,16 +283,17 @@ fn buffer_of(unit: dayreel_archive::AccessUnit) -> gst::Buffer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use chrono::TimeDelta;
     use chrono_tz::Tz;
     use dayreel_core::Kind;
 
     use super::*;
-    use crate::frame::{
-        recorded::Recorded,
-        streams::{self, INTERVAL, START, Stream},
+    use crate::{
+        RingSettings,
+        frame::{
+            recorded::Recorded,
+            streams::{self, INTERVAL, START, Stream},
+        },
     };
 
     const SEGMENT: Duration = Duration::from_secs(2);
@@ -216,6 +301,11 @@ mod tests {
     /// The instant that is `ms` after the first picture.
     fn after_start(ms: u64) -> MediaTime {
         MediaTime::from_ticks(START.seconds() * 90_000 + ms * 90)
+    }
+
+    fn frames_of(recorded: &Recorded, ring: Ring) -> PastFrames {
+        let archive = Arc::clone(&recorded.archive);
+        PastFrames::new(archive, Arc::new(ring), FrameSettings::default())
     }
 
     fn recorded(folder: &tempfile::TempDir, streams: &[(&Stream, u64)]) -> (PastFrames, Recorded) {
@@ -235,7 +325,10 @@ mod tests {
                 .collect();
             recorded.record(&caps, &units, SEGMENT);
         }
-        (PastFrames::new(Arc::clone(&recorded.archive)), recorded)
+        (
+            frames_of(&recorded, Ring::new(RingSettings::VIDEO)),
+            recorded,
+        )
     }
 
     async fn number_at(frames: &PastFrames, at: MediaTime, pick: Pick) -> (Option<u32>, u64) {
@@ -313,8 +406,11 @@ mod tests {
                 .find(after_start(ms), Pick::NearestKeyframe)
                 .await
                 .unwrap();
-            assert!(picture.is_keyframe());
-            assert_eq!(picture.read().unwrap().len(), 1);
+            let Place::Recorded(place) = &picture.place else {
+                panic!("{picture:?}");
+            };
+            assert!(place.is_keyframe());
+            assert_eq!(place.read().unwrap().len(), 1);
             let (shown, _) = number_at(&frames, after_start(ms), Pick::NearestKeyframe).await;
             assert_eq!(shown, Some(keyframe), "at {ms} ms");
         }
@@ -351,6 +447,93 @@ mod tests {
         let early = MediaTime::from_ticks(after_start(0).ticks() - 1);
         let error = frames.find(early, Pick::Exact).await.unwrap_err();
         assert_eq!(error.kind(), Kind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_recorded_yet_is_the_same_picture_from_the_ring() {
+        for (codec, b_frames) in [("h264", 0), ("h264", 3), ("h265", 3)] {
+            let stream = Stream {
+                codec,
+                b_frames,
+                pictures: 60,
+                ..Stream::default()
+            };
+            let (folder, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let (from_disk, _recorded) = recorded(&folder, &[(&stream, 0)]);
+            let nothing = Recorded::open(empty.path(), Tz::UTC, after_start(0).media_to_wall());
+            let ring = Ring::new(RingSettings::VIDEO);
+            let (caps, units) = stream.encode();
+            for unit in units {
+                ring.push(&caps, unit);
+            }
+            let from_ring = frames_of(&nothing, ring);
+            for number in [0, 1, 2, 3, 11, 25, 26, 49, 50, 51, 59] {
+                for pick in [Pick::Exact, Pick::NearestKeyframe] {
+                    let at = after_start(number * 40 + 13);
+                    let held = from_ring.find(at, pick).await.unwrap();
+                    assert!(matches!(held.place, Place::Held(_)));
+                    let read = from_disk.find(at, pick).await.unwrap();
+                    assert_eq!(held.taken, read.taken, "{stream:?}, picture {number}");
+                    let held = from_ring.frame(held, Look::default()).await.unwrap();
+                    let read = from_disk.frame(read, Look::default()).await.unwrap();
+                    assert_eq!(held.jpeg, read.jpeg, "{stream:?}, picture {number}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_picture_that_is_about_to_come_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let nothing = Recorded::open(folder.path(), Tz::UTC, after_start(0).media_to_wall());
+        let (caps, units) = Stream {
+            pictures: 30,
+            ..Stream::default()
+        }
+        .encode();
+        let ring = Arc::new(Ring::new(RingSettings::VIDEO));
+        let archive = Arc::clone(&nothing.archive);
+        let frames = PastFrames::new(archive, Arc::clone(&ring), FrameSettings::default());
+        for unit in &units[..10] {
+            ring.push(&caps, unit.clone());
+        }
+        let at = after_start(20 * 40);
+        let asked = tokio::spawn({
+            let frames = frames.clone();
+            async move { frames.find(at, Pick::Exact).await }
+        });
+        for unit in &units[10..] {
+            tokio::task::yield_now().await;
+            ring.push(&caps, unit.clone());
+        }
+        assert_eq!(asked.await.unwrap().unwrap().taken, at);
+        // What does not come is not waited for for ever.
+        let never = frames.find(after_start(60_000), Pick::Exact).await;
+        assert_eq!(never.unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn the_last_recorded_picture_is_stale_and_then_too_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let stream = Stream {
+            pictures: 60,
+            ..Stream::default()
+        };
+        let (frames, _recorded) = recorded(&folder, &[(&stream, 0)]);
+        let last = |ms: u64| {
+            let now = after_start(ms).media_to_wall();
+            frames.last(now, Look::default())
+        };
+        let frame = last(3_400).await.unwrap();
+        assert_eq!(streams::decode(&frame).number(), Some(59));
+        let age_ms = frame.stale.map(|age| age.as_millis());
+        assert_eq!(age_ms, Some(3_400 - 59 * 40));
+        let max_age_ms = u64::from(dayreel_config::DEFAULT_FRAME_MAX_AGE_S) * 1000;
+        last(59 * 40 + max_age_ms - 1).await.unwrap();
+        let old = last(59 * 40 + max_age_ms + 1).await.unwrap_err();
+        assert!(matches!(old, FrameError::Stale(_)), "{old}");
+        let ahead = last(1000).await.unwrap_err();
+        assert!(matches!(ahead, FrameError::NothingYet), "{ahead}");
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use gstreamer_app as gst_app;
 
 use crate::{
     branches::record::{self, RecordSettings, RecordSink},
+    events::Events,
     writer::Writer,
 };
 
@@ -44,11 +45,25 @@ impl Recorded {
     /// Records one session as a camera is recorded: access units of one stream in decode order, in
     /// segments of `segment`.
     pub(crate) fn record(&self, caps: &gst::Caps, units: &[gst::Buffer], segment: Duration) {
-        let writer = Writer::start(self.archive.id(), self.archive.recorder()).unwrap();
+        let writer = Writer::start(
+            self.archive.id(),
+            self.archive.recorder(),
+            Arc::new(Events::new(Arc::new(dayreel_core::SystemClock))),
+        )
+        .unwrap();
         let (ended, done) = channel();
         let feed = writer.feed(TrackKind::Video);
         let mux = |tee: &gst::Element| {
-            record::attach(tee, &RecordSettings { segment }, RecordSink { feed, ended }).unwrap();
+            record::attach(
+                tee,
+                &RecordSettings { segment },
+                RecordSink {
+                    feed,
+                    made: Arc::default(),
+                    ended,
+                },
+            )
+            .unwrap();
         };
         let pipeline = run(caps, units, mux);
         done.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -57,8 +72,7 @@ impl Recorded {
         pipeline.set_state(gst::State::Null).unwrap();
     }
 
-    /// Records keyframes, each a segment of its own. Seconds or minutes may lie between them: such
-    /// pictures do not fit into the chunks of a camera's recording.
+    /// Records keyframes, each a segment of its own: more, and faster, than a camera's writer takes.
     pub(crate) fn record_keyframes(&self, caps: &gst::Caps, units: &[gst::Buffer]) {
         let sink = gst_app::AppSink::builder()
             .sync(false)

@@ -5,6 +5,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video::VideoFrameExt;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::Frame;
 
@@ -24,6 +25,9 @@ pub(crate) struct Stream {
     pub(crate) b_frames: u32,
     /// Luma and chroma of the part that carries no pattern.
     pub(crate) yuv: [u8; 3],
+    /// By how much its luma trembles, from pixel to pixel and picture to picture: a sensor in the dark.
+    pub(crate) noise: u8,
+    pub(crate) bitrate_kbps: u32,
     /// As GStreamer names them.
     pub(crate) colours: &'static str,
 }
@@ -38,9 +42,20 @@ impl Default for Stream {
             gop: 50,
             b_frames: 0,
             yuv: [100, 128, 128],
+            noise: 0,
+            bitrate_kbps: 2_048,
             colours: "bt709",
         }
     }
+}
+
+/// What is known of a picture of `size` in I420, whose pixels are `par`.
+pub(crate) fn i420(size: (u32, u32), par: (i32, i32)) -> gstreamer_video::VideoInfo {
+    gst::init().unwrap();
+    gstreamer_video::VideoInfo::builder(gstreamer_video::VideoFormat::I420, size.0, size.1)
+        .par(gst::Fraction::new(par.0, par.1))
+        .build()
+        .unwrap()
 }
 
 impl Stream {
@@ -48,14 +63,14 @@ impl Stream {
     /// in limited range.
     pub(crate) fn encode(&self) -> (gst::Caps, Vec<gst::Buffer>) {
         gst::init().unwrap();
-        let (gop, b_frames) = (self.gop, self.b_frames);
+        let (gop, b_frames, bitrate) = (self.gop, self.b_frames, self.bitrate_kbps);
         let encoder = match self.codec {
             "h264" => format!(
-                "x264enc key-int-max={gop} bframes={b_frames} b-adapt=false speed-preset=ultrafast \
+                "x264enc bitrate={bitrate} key-int-max={gop} bframes={b_frames} b-adapt=false speed-preset=ultrafast \
                  option-string=scenecut=0 ! h264parse ! video/x-h264,stream-format=avc"
             ),
             _ => format!(
-                "x265enc key-int-max={gop} speed-preset=ultrafast log-level=none \
+                "x265enc bitrate={bitrate} key-int-max={gop} speed-preset=ultrafast log-level=none \
                  option-string=bframes={b_frames}:b-adapt=0:scenecut=0:rc-lookahead=10:info=0 \
                  ! h265parse ! video/x-h265,stream-format=hvc1"
             ),
@@ -111,6 +126,12 @@ impl Stream {
             gstreamer_video::VideoFrameRef::from_buffer_ref_writable(writable, info).unwrap();
         for (plane, level) in (0..).zip(self.yuv) {
             frame.plane_data_mut(plane).unwrap().fill(level);
+        }
+        if self.noise > 0 {
+            let mut random = StdRng::seed_from_u64(number.into());
+            for luma in frame.plane_data_mut(0).unwrap() {
+                *luma = luma.saturating_add(random.random_range(0..=self.noise));
+            }
         }
         let (width, height) = self.size;
         if width >= pattern::MIN_SIZE.0 && height >= pattern::MIN_SIZE.1 {

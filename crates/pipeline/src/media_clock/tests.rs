@@ -116,6 +116,50 @@ fn sound_shares_the_offset_of_the_picture_while_it_moves() {
     }
 }
 
+/// Cameras set their clock by NTP, and some jitter buffers begin anew: a step back of less than a
+/// second is no picture out of order.
+#[test]
+fn a_clock_that_is_set_back_by_less_than_a_second_shifts_nothing() {
+    for back in [1, 4, 10, 20] {
+        let mut clock = MediaClock::new();
+        let stamp = |n: u64| {
+            let made = if n < 60 { n } else { n - back };
+            clock.stamp(VIDEO, Some((100 + made) * STEP), arrival(n * STEP))
+        };
+        let stamps: Vec<_> = (0..200).map(stamp).map(Option::unwrap).collect();
+        assert!(durations(&stamps).iter().all(|d| *d == STEP), "{back}");
+    }
+}
+
+#[test]
+fn an_encoder_that_begins_to_reorder_is_believed() {
+    let mut clock = MediaClock::new();
+    // Each P is followed by the two B before it.
+    let shown = |n: u64| match n {
+        0..60 => n,
+        _ if n.is_multiple_of(3) => n + 2,
+        _ => n - 1,
+    };
+    let stamps: Vec<_> = (0..200)
+        .map(|n| {
+            let pts = Some((100 + shown(n)) * STEP);
+            (
+                shown(n),
+                clock
+                    .stamp(VIDEO, pts, arrival(n * STEP))
+                    .unwrap()
+                    .media
+                    .ticks(),
+            )
+        })
+        .collect();
+    let (shown_first, zero) = stamps[0];
+    let settled = stamps[70..].iter();
+    for (shown, media) in settled {
+        assert_eq!(media - zero, (shown - shown_first) * STEP);
+    }
+}
+
 #[test]
 fn one_mad_timestamp_is_replaced_and_shifts_nothing() {
     for mad in [0, 90_000 * 18_000, u64::MAX / 2, u64::MAX] {

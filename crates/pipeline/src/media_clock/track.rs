@@ -4,6 +4,11 @@ use super::SECOND_90K;
 
 /// How many access units have to agree on a jump of the RTP clock.
 const WITNESSES: u32 = 3;
+/// How many have to agree on a step back that might be pictures out of order: more than are sent in a row
+/// before those shown earlier (ITU-T H.264 §A.3.1: 16 at most, encoders have up to 7).
+const WITNESSES_OF_A_STEP_BACK: u32 = 8;
+/// After so many pictures in the order of their time, pictures out of order are not expected.
+const IN_ORDER: u32 = 25;
 /// Distance of access units as long as nothing is known: 25 a second.
 const DEFAULT_STEP_90K: i64 = SECOND_90K / 25;
 /// What differs by less from the expected is jitter, reordering or a lost packet.
@@ -21,6 +26,8 @@ const ALIGNED_90K: i64 = 5 * SECOND_90K;
 pub(super) struct Track {
     /// How far its timestamps may go back: pictures are sent in decoding order.
     reordering_90k: i64,
+    /// Access units in a row whose time was after that of the one before.
+    in_order: u32,
     /// Whether its first access unit is moved to a [whole millisecond](WHOLE_MS_90K).
     begins_whole: bool,
     /// Taken off the RTP time: the sum of all jumps so far.
@@ -60,6 +67,8 @@ struct Previous {
     since_own: i64,
     /// Distance of two access units.
     step_90k: i64,
+    /// The shorter of the last two distances: a picture sent before those shown earlier is far off.
+    short_step_90k: i64,
 }
 
 /// Timestamps that do not fit what came before, but perhaps each other.
@@ -75,6 +84,7 @@ impl Track {
     pub(super) const fn reordering() -> Self {
         Self {
             reordering_90k: PLAUSIBLE_90K,
+            in_order: 0,
             begins_whole: true,
             shift_90k: 0,
             last_jump: None,
@@ -129,11 +139,28 @@ impl Track {
         }
         let advanced_90k = shifted_90k.saturating_sub(previous.pts_90k);
         let latest_90k = waited_90k.max(previous.step_90k) + PLAUSIBLE_90K;
-        if (-self.reordering_90k..=latest_90k).contains(&advanced_90k) {
-            self.suspect = None;
+        let earliest_90k = match self.in_order < IN_ORDER {
+            true => -self.reordering_90k,
+            false => 1,
+        };
+        if (earliest_90k..=latest_90k).contains(&advanced_90k) {
+            // Where some went back and this one does not, they were out of order after all.
+            let was_reordered = self.suspect.take().is_some();
+            self.in_order = match advanced_90k > 0 && !was_reordered {
+                true => self.in_order.saturating_add(1),
+                false => 0,
+            };
             return Some(self.accept(previous, shifted_90k, steady_90k));
         }
-        if self.witnesses(raw_90k, steady_90k) < WITNESSES {
+        let is_step_back = (-self.reordering_90k..=0).contains(&advanced_90k);
+        let (needed, expected_90k) = match is_step_back && !lost {
+            true => (
+                WITNESSES_OF_A_STEP_BACK,
+                previous.pts_90k.saturating_add(previous.short_step_90k),
+            ),
+            false => (WITNESSES, expected_90k),
+        };
+        if self.witnesses(raw_90k, steady_90k) < needed {
             return Some(self.mend(previous, expected_90k, steady_90k));
         }
         self.suspect = None;
@@ -172,6 +199,7 @@ impl Track {
             own_90k: pts_90k,
             since_own: 0,
             step_90k: DEFAULT_STEP_90K,
+            short_step_90k: DEFAULT_STEP_90K,
         });
         Some(Repaired {
             pts_90k,
@@ -194,6 +222,7 @@ impl Track {
             own_90k: pts_90k,
             since_own: 0,
             step_90k,
+            short_step_90k: step_90k.min(previous.step_90k),
         });
         Repaired {
             pts_90k,

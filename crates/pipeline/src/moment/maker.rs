@@ -81,7 +81,8 @@ impl MomentMaker {
         let task = self.0.desk.runtime().spawn(async move {
             let made = inner.make(request, now).await;
             if let Err(error) = &made {
-                tracing::warn!(camera = %inner.archive.id(), %error, "no moment");
+                let error: &dyn std::error::Error = error;
+                tracing::warn!(camera = %inner.archive.id(), error, "no moment");
             }
             // Held until all is done.
             drop(place);

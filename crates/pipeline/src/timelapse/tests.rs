@@ -351,6 +351,61 @@ fn another_camera_at_noon_is_put_on_the_same_canvas() {
     assert_eq!(file.windows(4).filter(|word| word == b"avcC").count(), 1);
 }
 
+/// The sensor's noise in the dark, then its infrared light: grey, and at another bit rate. The camera's
+/// parameter sets stay.
+#[test]
+fn a_night_of_noise_and_the_infrared_light_are_shown_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let today = day("2026-11-22");
+    let evening = Stream {
+        yuv: [150, 100, 160],
+        ..Stream::default()
+    };
+    let dark = Stream {
+        yuv: [20, 126, 130],
+        noise: 24,
+        ..Stream::default()
+    };
+    let infrared = Stream {
+        yuv: [120, 128, 128],
+        noise: 8,
+        bitrate_kbps: 500,
+        ..Stream::default()
+    };
+    // Its brightness, with the noise.
+    let hours = [
+        (evening, 0..2, 150),
+        (dark, 2..4, 32),
+        (infrared, 4..6, 124),
+    ];
+    let recorded = Recorded::open(folder.path(), Berlin, today.start());
+    let mut maker = maker(&recorded, RECIPE);
+    let mut due = vec![];
+    for (stream, hours, luma) in hours {
+        let camera = Camera::new(&stream, today, 60, 0..60 * hours.end);
+        camera.record(&recorded, hours.clone());
+        maker.step().unwrap();
+        let numbers = camera.numbers(RECIPE, 10 * hours.start..10 * hours.end);
+        due.extend(numbers.into_iter().map(|number| (number, luma)));
+    }
+    recorded.clock.set(today.end() + TimeDelta::seconds(1));
+    let films = maker.step().unwrap();
+    let pictures = seen(&films[0].media.path);
+    let numbers: Vec<_> = pictures.iter().map(Seen::number).collect();
+    let due_numbers: Vec<_> = due.iter().map(|(number, _)| Some(*number)).collect();
+    assert_eq!(numbers, due_numbers);
+    for (picture, (number, luma)) in pictures.iter().zip(due) {
+        let row = picture.row(100, 0..272).iter().map(|luma| u32::from(*luma));
+        let mean = row.sum::<u32>() / 272;
+        assert!(
+            mean.abs_diff(luma) < 6,
+            "{number}: {mean} instead of {luma}"
+        );
+    }
+    let file = fs::read(&films[0].media.path).unwrap();
+    assert_eq!(file.windows(4).filter(|word| word == b"avcC").count(), 1);
+}
+
 #[test]
 fn a_day_of_23_hours_is_shorter_and_one_of_25_longer() {
     for (date, hours) in [("2026-03-29", 23), ("2026-10-25", 25)] {

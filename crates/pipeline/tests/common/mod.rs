@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod usage;
+
 use std::{
     sync::{
         Arc,
@@ -12,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_archive::{ChunkInfo, Piece, read_chunk};
-use dayreel_config::Transport;
+use dayreel_config::{OnLoss, Transport, Trust};
 use dayreel_core::{Clock, SystemClock, TrackKind};
 use dayreel_pipeline::{Camera, CameraSettings, PieceSink, Timing};
 
@@ -95,6 +97,8 @@ pub(crate) fn settings(url: &str) -> CameraSettings {
         id: "cam".parse().unwrap(),
         url: url.parse().unwrap(),
         transport: Transport::Tcp,
+        trust: Trust::Roots,
+        on_loss: OnLoss::Keep,
         audio: true,
         segment: Duration::from_secs(2),
         timing: timing(),

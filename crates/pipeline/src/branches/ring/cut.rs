@@ -91,17 +91,17 @@ impl Ring {
 }
 
 /// GOPs that continue each other.
-struct Run<'s> {
-    gops: Vec<&'s StoredGop>,
+pub(super) struct Run<'s> {
+    pub(super) gops: Vec<&'s StoredGop>,
     /// What is before it.
     seam: Option<Seam>,
-    start: gst::ClockTime,
+    pub(super) start: gst::ClockTime,
     /// The end of its last picture.
-    end: gst::ClockTime,
+    pub(super) end: gst::ClockTime,
 }
 
 /// The runs of a ring, oldest first. GOPs without times belong to none.
-fn runs(state: &State) -> Vec<Run<'_>> {
+pub(super) fn runs(state: &State) -> Vec<Run<'_>> {
     let mut runs: Vec<Run<'_>> = Vec::new();
     for gop in &state.gops {
         let (Some(start), Some(latest)) = (gop.start, gop.latest) else {
@@ -148,7 +148,7 @@ impl<'s> Run<'s> {
     }
 
     /// Its access units in decode order; those after a gap are not.
-    fn units(&self) -> impl Iterator<Item = &'s gst::Buffer> {
+    pub(super) fn units(&self) -> impl Iterator<Item = &'s gst::Buffer> {
         let unbroken = |gop: &&'s StoredGop| {
             let gop: &'s StoredGop = gop;
             gop.units[..gop.unbroken.unwrap_or(gop.units.len())].iter()
@@ -189,7 +189,11 @@ impl<'s> Run<'s> {
     }
 
     /// What has to be decoded to show the pictures `first` to `last`.
-    fn units_for(&self, first: gst::ClockTime, last: gst::ClockTime) -> Option<Vec<gst::Buffer>> {
+    pub(super) fn units_for(
+        &self,
+        first: gst::ClockTime,
+        last: gst::ClockTime,
+    ) -> Option<Vec<gst::Buffer>> {
         let is_before = |gop: &&StoredGop| gop.start.is_some_and(|start| start <= first);
         let begin = self.gops.iter().rposition(is_before)?;
         let lead_in: usize = self.gops[..begin]

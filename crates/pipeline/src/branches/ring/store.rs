@@ -128,11 +128,15 @@ pub(super) struct State {
     /// Never starts over, so that no two pictures of this ring share a version.
     version: u64,
     dropped: u64,
+    /// Access units stored so far: the number of the next.
+    stored: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct StoredGop {
     pub(super) caps: gst::Caps,
+    /// The number of its first unit among all that were ever stored.
+    pub(super) first: u64,
     /// What is between it and the GOP that came before, if that is not continued.
     pub(super) seam: Option<Seam>,
     pub(super) units: Vec<gst::Buffer>,
@@ -176,16 +180,22 @@ impl Ring {
     pub async fn reach(&self, end: gst::ClockTime) {
         loop {
             let pushed = self.pushed.notified();
-            if self
-                .state
-                .lock()
-                .settled
-                .is_some_and(|settled| settled >= end)
-            {
+            if self.has_reached(end) {
                 return;
             }
             pushed.await;
         }
+    }
+
+    /// Whether no picture shown before `end` is still to come.
+    pub(crate) fn has_reached(&self, end: gst::ClockTime) -> bool {
+        let settled = self.state.lock().settled;
+        settled.is_some_and(|settled| settled >= end)
+    }
+
+    /// Told after every push; ask for it before looking, so that none is missed.
+    pub(super) fn pushed(&self) -> impl Future<Output = ()> {
+        self.pushed.notified()
     }
 
     /// A new source begins: until its first keyframe the ring shows what it has, and does not
@@ -259,7 +269,7 @@ impl State {
             }
             let seam = self.seam_before(&unit, same_format);
             self.gops
-                .push_back(StoredGop::begin(caps, seam, unit.pts()));
+                .push_back(StoredGop::begin(caps, self.stored, seam, unit.pts()));
             self.awaits_keyframe = false;
             self.begins_source = false;
         }
@@ -292,6 +302,7 @@ impl State {
         self.settled = unit.dts().or(pts).or(self.settled);
         gop.push(unit, bytes);
         self.bytes += bytes;
+        self.stored += 1;
 
         self.drop_expired(settings, pts, &mut freed);
         self.drop_overflow(settings, &mut freed);
@@ -364,9 +375,15 @@ impl State {
 }
 
 impl StoredGop {
-    fn begin(caps: &gst::Caps, seam: Option<Seam>, start: Option<gst::ClockTime>) -> Self {
+    fn begin(
+        caps: &gst::Caps,
+        first: u64,
+        seam: Option<Seam>,
+        start: Option<gst::ClockTime>,
+    ) -> Self {
         Self {
             caps: caps.clone(),
+            first,
             seam,
             units: Vec::new(),
             bytes: 0,
@@ -375,6 +392,11 @@ impl StoredGop {
             start,
             latest: None,
         }
+    }
+
+    /// The number after that of its last unit.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.units.len() as u64
     }
 
     fn push(&mut self, unit: gst::Buffer, bytes: usize) {

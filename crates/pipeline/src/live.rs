@@ -1,0 +1,278 @@
+//! The live view in MPEG-TS, for players that know nothing newer: a few segments in memory, made by
+//! `hlssink3` while somebody watches.
+//!
+//! ```text
+//! ring ─ follower ─ appsrc ─ parse ─ hlssink3 ─▶ window ─▶ playlist, segments
+//! ```
+//!
+//! It reads the rings along, which every camera has anyway, and hangs on no tee: beginning and ending
+//! touch nothing that records, the last seconds are there at once, and one that is too slow loses
+//! what the ring no longer has, up to the next keyframe. The first request starts the follower's
+//! thread; it ends by itself some time after the last.
+
+use std::{
+    sync::{Arc, Weak},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use dayreel_core::{CameraId, Kind};
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+use tracing::warn;
+
+use crate::{CameraSettings, Ring};
+
+mod follower;
+mod mux;
+mod window;
+
+use follower::Follower;
+use window::{Fragment, Window};
+
+/// A request waits so long for the first segment: three keyframe intervals of 4 s, and a second.
+const FIRST: Duration = Duration::from_secs(13);
+
+/// A camera whose last picture is older is away: nobody waits for it.
+const AWAY: Duration = Duration::from_secs(5);
+
+/// Why there is no live view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LiveError {
+    /// The camera delivers nothing.
+    #[error("the camera sends no pictures now")]
+    Away,
+    /// The camera delivers, but no segment is complete.
+    #[error("no segment was complete within {} s", FIRST.as_secs())]
+    NotYet,
+    /// The camera is being ended, or there is no thread.
+    #[error("the live view cannot be made now")]
+    Closed,
+}
+
+impl LiveError {
+    /// What kind of error this is.
+    pub const fn kind(self) -> Kind {
+        Kind::Unavailable
+    }
+}
+
+/// The live view of one camera. Any thread may ask.
+#[derive(Debug)]
+pub struct LiveView(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: CameraId,
+    ring: Arc<Ring>,
+    sound_ring: Arc<Ring>,
+    /// So long after the last request it ends.
+    idle: Duration,
+    state: Mutex<State>,
+    /// Told when `state` has changed, but for `last_request`.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    /// There is a follower.
+    is_made: bool,
+    is_closed: bool,
+    last_request: Instant,
+    dropped: u64,
+}
+
+impl LiveView {
+    pub(crate) fn new(settings: &CameraSettings, ring: Arc<Ring>, sound_ring: Arc<Ring>) -> Self {
+        Self(Arc::new(Inner {
+            id: settings.id.clone(),
+            ring,
+            sound_ring,
+            idle: settings.timing.live_idle,
+            state: Mutex::new(State {
+                window: Window::default(),
+                is_made: false,
+                is_closed: false,
+                last_request: Instant::now(),
+                dropped: 0,
+            }),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// The playlist of now. The first who asks waits for the first segment, for at most 13 s.
+    ///
+    /// # Errors
+    /// See [`LiveError`].
+    pub async fn playlist(&self) -> Result<String, LiveError> {
+        let inner = &self.0;
+        let first = async {
+            loop {
+                let changed = inner.changed.notified();
+                {
+                    let mut state = inner.state.lock();
+                    if let Some(playlist) = state.playlist() {
+                        return Ok(playlist);
+                    }
+                    inner.ask(&mut state)?;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(FIRST, first)
+            .await
+            .unwrap_or(Err(LiveError::NotYet))
+    }
+
+    /// The segment with that number, if it is still held.
+    pub fn segment(&self, number: u64) -> Option<Bytes> {
+        let mut state = self.0.state.lock();
+        state.last_request = Instant::now();
+        state.window.segment(number)
+    }
+
+    /// Whether it is being made.
+    pub fn is_made(&self) -> bool {
+        self.0.state.lock().is_made
+    }
+
+    /// Waits until it has a new segment, or has ended; ask for it before looking.
+    pub fn changed(&self) -> impl Future<Output = ()> {
+        self.0.changed.notified()
+    }
+
+    /// Waits until it is not being made.
+    pub async fn ended(&self) {
+        loop {
+            let changed = self.changed();
+            if !self.is_made() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Bytes of all segments that are held.
+    pub fn held_bytes(&self) -> usize {
+        self.0.state.lock().window.held_bytes()
+    }
+
+    /// Pictures that it left out so far: the muxer was too slow or failed, or they followed a gap.
+    pub fn dropped(&self) -> u64 {
+        self.0.state.lock().dropped
+    }
+
+    /// Ends it for ever, without waiting.
+    pub(crate) fn close(&self) {
+        self.0.state.lock().is_closed = true;
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Drop for LiveView {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl State {
+    fn playlist(&mut self) -> Option<String> {
+        self.last_request = Instant::now();
+        self.window.playlist()
+    }
+}
+
+impl Inner {
+    /// Sees to it that the view is made.
+    fn ask(self: &Arc<Self>, state: &mut State) -> Result<(), LiveError> {
+        if state.is_closed {
+            return Err(LiveError::Closed);
+        }
+        let newest = self.ring.newest();
+        if newest.is_none_or(|newest| newest.arrived.elapsed() > AWAY) {
+            return Err(LiveError::Away);
+        }
+        if state.is_made {
+            return Ok(());
+        }
+        let inner = Arc::clone(self);
+        let follow = thread::Builder::new().name(format!("live {}", self.id));
+        match follow.spawn(move || inner.follow()) {
+            Ok(_) => {
+                state.is_made = true;
+                Ok(())
+            }
+            Err(error) => {
+                warn!(camera = %self.id, %error, "no thread for a live view");
+                Err(LiveError::Closed)
+            }
+        }
+    }
+
+    fn follow(self: Arc<Self>) {
+        let made = Made(Arc::downgrade(&self));
+        match tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+        {
+            Ok(runtime) => runtime.block_on(Follower::new(self).run()),
+            Err(error) => warn!(camera = %self.id, %error, "no live view"),
+        }
+        drop(made);
+    }
+
+    /// Waits until nobody has asked for some time, or the camera ends.
+    async fn is_idle(&self) {
+        loop {
+            let changed = self.changed.notified();
+            let until = {
+                let state = self.state.lock();
+                if state.is_closed {
+                    return;
+                }
+                state.last_request + self.idle
+            };
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    fn expect(&self, longest_90k: u64) {
+        self.state.lock().window.expect(longest_90k);
+    }
+
+    fn push(&self, fragment: Fragment) {
+        self.state.lock().window.push(fragment);
+        self.changed.notify_waiters();
+    }
+
+    fn note_dropped(&self, pictures: u64) {
+        if pictures > 0 {
+            self.state.lock().dropped += pictures;
+        }
+    }
+}
+
+/// Held by the follower's thread, however it ends.
+struct Made(Weak<Inner>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.upgrade() {
+            let mut state = inner.state.lock();
+            state.is_made = false;
+            state.window.clear();
+        }
+        // Whoever asked meanwhile asks again, and starts another.
+        if let Some(inner) = self.0.upgrade() {
+            inner.changed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! RTP packets of one track, on their way into the pipeline.
+//!
+//! ```text
+//! bytes ─ whose? (SSRC) ─ when? (RTP clock) ─ list ─ pad ─▶ depayloader
+//! ```
+//!
+//! Lost and repeated packets are noticed, counted and left to the depayloader, which knows what they
+//! break.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use rtp_types::RtpPacket;
+
+use super::{
+    au_headers::AuHeaders,
+    watch::{ClockWatch, Observed, RtpClockReport},
+};
+use crate::rtp_clock::{Alignment, RtpClock};
+
+/// A sequence number that is further ahead begins a new sequence, RFC 3550 §A.1 `MAX_DROPOUT`.
+const MOST_DROPPED: i16 = 3_000;
+/// And one that is further behind, likewise, `MAX_MISORDER`.
+const MOST_MISORDERED: i16 = 100;
+
+/// What became of the packets of one camera, since its start.
+#[derive(Debug, Default)]
+pub(crate) struct PacketCounts {
+    pub(crate) lost: AtomicU64,
+    /// Repeated, or no RTP of a track.
+    pub(crate) unusable: AtomicU64,
+    /// How the clocks of its running session behave.
+    pub(crate) observed: Observed,
+}
+
+/// What has been received of a source, for reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reception {
+    pub(crate) ssrc: u32,
+    /// Sequence number of the latest packet, and above it how often the 16 bits have wrapped.
+    pub(crate) highest_sequence: u32,
+    pub(crate) lost_packets: u64,
+}
+
+/// What is known of a packet when it comes.
+pub(crate) enum Arrival {
+    /// It is in order: its RTP timestamp says its time.
+    Exact(RtpClock),
+    /// The same, but how the track stands to the picture is not known yet.
+    Waiting(RtpClock, Waiting),
+    /// A jitter buffer makes its time of the running time of this pipeline.
+    Jittery(gst::glib::WeakRef<gst::Pipeline>),
+}
+
+/// Sound that waits. Bounded by time: see [`Alignment`].
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// When the first packet came, in ns after the first of the session.
+    since_ns: i64,
+    /// With their RTP timestamps.
+    packets: Vec<(gst::Buffer, u32)>,
+}
+
+/// The receiving end of a track. Used by the thread that reads it.
+pub(crate) struct Packets {
+    pad: gst::Pad,
+    arrival: Arrival,
+    /// Whether it is the picture, which sound is aligned with.
+    leads: bool,
+    alignment: Alignment,
+    /// Of AAC: what its depayloader must not see.
+    headers: Option<AuHeaders>,
+    watch: ClockWatch,
+    reception: Option<Reception>,
+    /// A packet of another source, which may be a new one or a stray.
+    suspect: Option<(Reception, Vec<u8>)>,
+    /// What goes on together.
+    ready: Option<gst::BufferList>,
+    counts: Arc<PacketCounts>,
+}
+
+impl Packets {
+    /// Packets go to `pad`, which has had its caps. Their clock has `rate_hz`.
+    pub(crate) fn new(
+        pad: gst::Pad,
+        arrival: Arrival,
+        rate_hz: u32,
+        leads: bool,
+        alignment: Alignment,
+        counts: Arc<PacketCounts>,
+    ) -> Self {
+        Self {
+            headers: pad.current_caps().and_then(|caps| AuHeaders::of(&caps)),
+            pad,
+            arrival,
+            leads,
+            alignment,
+            watch: ClockWatch::new(rate_hz),
+            reception: None,
+            suspect: None,
+            ready: None,
+            counts,
+        }
+    }
+
+    pub(crate) const fn reception(&self) -> Option<&Reception> {
+        self.reception.as_ref()
+    }
+
+    /// How its clock behaves.
+    pub(crate) fn clock(&self) -> Option<RtpClockReport> {
+        self.watch.report()
+    }
+
+    /// Takes a packet; it goes on with the next [`Packets::flush`].
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        let Ok(packet) = RtpPacket::parse(bytes) else {
+            self.counts.unusable.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if self
+            .headers
+            .is_some_and(|headers| !headers.admit(packet.payload()))
+        {
+            self.counts.unusable.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let (ssrc, sequence) = (packet.ssrc(), packet.sequence_number());
+        match &mut self.reception {
+            Some(reception) if reception.ssrc == ssrc => {
+                let advance = reception.advance(sequence);
+                match advance {
+                    Advance::Next => {}
+                    Advance::Lost(packets) => {
+                        self.counts.lost.fetch_add(packets, Ordering::Relaxed);
+                    }
+                    Advance::Repeated => {
+                        self.counts.unusable.fetch_add(1, Ordering::Relaxed);
+                        // A jitter buffer puts what was overtaken in its place.
+                        if !matches!(self.arrival, Arrival::Jittery(_)) {
+                            return;
+                        }
+                    }
+                }
+                self.suspect = None;
+            }
+            Some(_) => {
+                // RFC 3550 §A.1: a source is valid from its second packet in sequence on.
+                let begins = Reception::begin(ssrc, sequence);
+                let before = self.suspect.take();
+                match before.filter(|(before, _)| before.precedes(&begins)) {
+                    Some((_, held)) => self.change_source(begins, &held),
+                    None => {
+                        self.suspect = Some((begins, bytes.to_vec()));
+                        return;
+                    }
+                }
+            }
+            None => self.reception = Some(Reception::begin(ssrc, sequence)),
+        }
+        let (timestamp, ends) = (packet.timestamp(), packet.marker_bit());
+        self.watch.take(timestamp, ends, Instant::now());
+        self.add(bytes, timestamp);
+    }
+
+    /// The camera has begun a new source, with `held` as its first packet.
+    fn change_source(&mut self, begins: Reception, held: &[u8]) {
+        self.reception = Some(begins);
+        match &mut self.arrival {
+            Arrival::Exact(clock) | Arrival::Waiting(clock, _) => clock.change_source(),
+            Arrival::Jittery(_) => {}
+        }
+        if let Ok(packet) = RtpPacket::parse(held) {
+            self.add(held, packet.timestamp());
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8], timestamp: u32) {
+        let Ok(mut buffer) = gst::Buffer::with_size(bytes.len()) else {
+            return;
+        };
+        let packet = buffer.make_mut();
+        // A packet is copied once: what holds on to the read buffer costs more.
+        if packet.copy_from_slice(0, bytes).is_err() {
+            return;
+        }
+        let ready = self.ready.get_or_insert_default().make_mut();
+        let late_ns = self.alignment.since();
+        match &mut self.arrival {
+            Arrival::Exact(clock) => {
+                packet.set_pts(clock.time(timestamp, late_ns));
+                if self.leads {
+                    self.alignment.note_picture(late_ns, clock);
+                }
+                ready.add(buffer);
+            }
+            Arrival::Waiting(clock, waiting) => {
+                // A packet of sound is sent when its last sample has been made, and its timestamp is
+                // that of the first. What the clock says is not used, but it learns.
+                let length_ns = clock.since_last_ns(timestamp);
+                clock.time(timestamp, late_ns - length_ns);
+                if waiting.packets.is_empty() {
+                    waiting.since_ns = late_ns;
+                }
+                waiting.packets.push((buffer, timestamp));
+                let shift_ns = self.alignment.shift_ns(waiting.since_ns, late_ns, clock);
+                if let Some(shift_ns) = shift_ns {
+                    clock.begin_anew();
+                    for (mut buffer, timestamp) in waiting.packets.drain(..) {
+                        let time = clock.time(timestamp, waiting.since_ns + shift_ns);
+                        buffer.make_mut().set_pts(time);
+                        ready.add(buffer);
+                    }
+                    let clock = std::mem::replace(clock, RtpClock::new(1));
+                    self.arrival = Arrival::Exact(clock);
+                }
+            }
+            Arrival::Jittery(pipeline) => {
+                let pipeline = pipeline.upgrade();
+                let now = pipeline.and_then(|pipeline| pipeline.current_running_time());
+                packet.set_pts(now);
+                packet.set_dts(now);
+                ready.add(buffer);
+            }
+        }
+    }
+
+    /// Sends on what was taken.
+    ///
+    /// # Errors
+    /// The pipeline takes no more.
+    pub(crate) fn flush(&mut self) -> Result<(), gst::FlowError> {
+        match self.ready.take() {
+            Some(ready) => self.pad.push_list(ready).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a packet stands to the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advance {
+    Next,
+    Lost(u64),
+    Repeated,
+}
+
+impl Reception {
+    const fn begin(ssrc: u32, sequence: u16) -> Self {
+        Self {
+            ssrc,
+            // One wrap, so that what was sent before the first packet is not below 0.
+            highest_sequence: 1 << 16 | sequence as u32,
+            lost_packets: 0,
+        }
+    }
+
+    /// Whether `next` is the packet after this.
+    fn precedes(&self, next: &Self) -> bool {
+        self.ssrc == next.ssrc && next.sequence() == self.sequence().wrapping_add(1)
+    }
+
+    /// Of the latest packet.
+    fn sequence(&self) -> u16 {
+        let [_, _, high, low] = self.highest_sequence.to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
+
+    fn advance(&mut self, sequence: u16) -> Advance {
+        let by = sequence.wrapping_sub(self.sequence()).cast_signed();
+        if !(-MOST_MISORDERED..=MOST_DROPPED).contains(&by) {
+            *self = Self {
+                lost_packets: self.lost_packets,
+                ..Self::begin(self.ssrc, sequence)
+            };
+            return Advance::Next;
+        }
+        let Ok(by @ 1..) = u32::try_from(by) else {
+            return Advance::Repeated;
+        };
+        self.highest_sequence = self.highest_sequence.wrapping_add(by);
+        let lost = u64::from(by - 1);
+        self.lost_packets += lost;
+        match lost {
+            0 => Advance::Next,
+            _ => Advance::Lost(lost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
+        let mut bytes = vec![0x80, 96];
+        bytes.extend(sequence.to_be_bytes());
+        bytes.extend(3_000_u32.to_be_bytes());
+        bytes.extend(ssrc.to_be_bytes());
+        bytes.push(7);
+        bytes
+    }
+
+    /// Sequence numbers of what is passed on, of packets with these sources and numbers.
+    fn passed(packets: &[(u32, u16)]) -> (Vec<u16>, u64, u64) {
+        gst::init().unwrap();
+        let counts = Arc::new(PacketCounts::default());
+        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
+        let arrival = Arrival::Exact(RtpClock::new(90_000));
+        let mut receiver = Packets::new(
+            pad,
+            arrival,
+            90_000,
+            true,
+            Alignment::default(),
+            Arc::clone(&counts),
+        );
+        for &(ssrc, sequence) in packets {
+            receiver.take(&packet(ssrc, sequence));
+        }
+        let list = receiver.ready.unwrap_or_default();
+        let sequence = |buffer: &gst::BufferRef| {
+            let mut bytes = [0; 4];
+            buffer.copy_to_slice(0, &mut bytes).unwrap();
+            u16::from_be_bytes([bytes[2], bytes[3]])
+        };
+        let passed = list.iter().map(sequence).collect();
+        let (lost, unusable) = (&counts.lost, &counts.unusable);
+        (
+            passed,
+            lost.load(Ordering::Relaxed),
+            unusable.load(Ordering::Relaxed),
+        )
+    }
+
+    #[test]
+    fn lost_and_repeated_packets_are_counted() {
+        let numbers = [65_534, 65_535, 0, 0, 3, 2, 4].map(|number| (1, number));
+        assert_eq!(passed(&numbers), (vec![65_534, 65_535, 0, 3, 4], 2, 2));
+    }
+
+    #[test]
+    fn a_sequence_that_begins_anew_is_no_loss() {
+        let numbers = [(1, 10), (1, 40_000), (1, 40_001)];
+        assert_eq!(passed(&numbers), (vec![10, 40_000, 40_001], 0, 0));
+    }
+
+    /// All packets up to number 2 910 were left out after that one.
+    #[test]
+    fn one_sequence_number_far_ahead_stops_nothing() {
+        let numbers = [(1, 10), (1, 2_910), (1, 11), (1, 12)];
+        assert_eq!(passed(&numbers).0, [10, 2_910, 11, 12]);
+    }
+
+    #[test]
+    fn another_source_is_taken_from_its_second_packet_on() {
+        let changed = [(1, 10), (2, 500), (2, 501), (2, 502)];
+        assert_eq!(passed(&changed).0, [10, 500, 501, 502]);
+        let strays = [(1, 10), (2, 500), (1, 11), (3, 501), (1, 12)];
+        assert_eq!(passed(&strays).0, [10, 11, 12]);
+    }
+
+    #[test]
+    fn what_is_no_rtp_is_left_out() {
+        gst::init().unwrap();
+        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
+        let arrival = Arrival::Exact(RtpClock::new(90_000));
+        let mut receiver = Packets::new(
+            pad,
+            arrival,
+            90_000,
+            true,
+            Alignment::default(),
+            Arc::default(),
+        );
+        receiver.take(&[0x80, 96, 0]);
+        receiver.take(&[]);
+        assert!(receiver.ready.is_none());
+    }
+}

@@ -1,0 +1,141 @@
+//! RTSP over TLS: whom to trust.
+
+use std::{fmt, io, net::TcpStream, sync::Arc};
+
+use dayreel_config::{Fingerprint, Trust};
+use parking_lot::Mutex;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme, StreamOwned,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::Error;
+
+/// An encrypted connection.
+pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Shakes hands with `host`.
+///
+/// # Errors
+/// [`Error::Tls`] with the fingerprint of a certificate that is not trusted.
+pub(crate) fn encrypt(mut socket: TcpStream, host: &str, trust: Trust) -> Result<TlsStream, Error> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls(None))?;
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(Verifier::new(trust, &provider)?);
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| Error::Tls(None))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier.clone())
+        .with_no_client_auth();
+    let mut tls = ClientConnection::new(Arc::new(config), name).map_err(|_| Error::Tls(None))?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    Error::Timeout(socket.read_timeout().ok().flatten().unwrap_or_default())
+                }
+                _ => Error::Tls(verifier.refused.lock().take()),
+            })?;
+    }
+    Ok(StreamOwned::new(tls, socket))
+}
+
+/// Trusts what the user said, and remembers what it refused.
+struct Verifier {
+    trust: Trust,
+    /// With the system's roots; `None` where they are not asked.
+    roots: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+    refused: Mutex<Option<Fingerprint>>,
+}
+
+impl Verifier {
+    fn new(trust: Trust, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
+        let roots = match trust {
+            Trust::Roots => {
+                let mut store = RootCertStore::empty();
+                // What of the system's roots cannot be read is not trusted.
+                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                let builder =
+                    WebPkiServerVerifier::builder_with_provider(store.into(), provider.clone());
+                // Without any root, no certificate is trusted.
+                builder.build().ok()
+            }
+            Trust::Fingerprint(_) | Trust::Anybody => None,
+        };
+        Ok(Self {
+            trust,
+            roots,
+            provider: provider.clone(),
+            refused: Mutex::default(),
+        })
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let fingerprint = Fingerprint(Sha256::digest(end_entity).into());
+        let verified = match (self.trust, &self.roots) {
+            (Trust::Anybody, _) => Ok(ServerCertVerified::assertion()),
+            (Trust::Fingerprint(pinned), _) if pinned == fingerprint => {
+                Ok(ServerCertVerified::assertion())
+            }
+            (Trust::Roots, Some(roots)) => {
+                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            _ => Err(CertificateError::UnknownIssuer.into()),
+        };
+        if verified.is_err() {
+            *self.refused.lock() = Some(fingerprint);
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
