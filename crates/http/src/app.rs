@@ -3,14 +3,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use dayreel_archive::{CameraArchive, Retention};
-use dayreel_core::{CameraId, Clock};
+use dayreel_core::{CameraId, Clock, WallTime};
 use dayreel_pipeline::{
     Camera,
     frame::{FrameMaker, FrameSettings, PastFrames},
     moment::MomentMaker,
 };
+use parking_lot::RwLock;
+use tokio::sync::broadcast;
 
-use crate::error::ApiError;
+use crate::{
+    access::{Caller, Gate},
+    error::ApiError,
+    metrics::RequestMetrics,
+    routes::Reloads,
+};
 
 /// A camera as the front end sees it: what is recorded, and the running pipeline.
 pub struct CameraEntry {
@@ -31,7 +38,7 @@ impl CameraEntry {
     ) -> Self {
         Self {
             frames: FrameMaker::with_settings(Arc::clone(camera.ring()), frames),
-            past_frames: PastFrames::new(Arc::clone(&archive)),
+            past_frames: PastFrames::new(Arc::clone(&archive), Arc::clone(camera.ring()), frames),
             archive,
             camera,
             moments,
@@ -69,34 +76,107 @@ impl CameraEntry {
     }
 }
 
+/// A moment that has been made.
+#[derive(Clone, Debug)]
+pub struct MomentNotice {
+    /// Of which camera.
+    pub camera: CameraId,
+    /// Path of the clip.
+    pub url: String,
+    /// What it was called.
+    pub label: Option<String>,
+}
+
+/// Notices that wait for a listener.
+const NOTICES: usize = 64;
+
+/// The cameras, by their ids.
+type Cameras = BTreeMap<CameraId, Arc<CameraEntry>>;
+
 /// What every handler can reach. Shared by all workers.
 pub struct App {
-    cameras: BTreeMap<CameraId, CameraEntry>,
+    /// Replaced as a whole when the configuration is read again. Locked to take a reference only.
+    cameras: RwLock<Arc<Cameras>>,
     clock: Arc<dyn Clock>,
     retention: Arc<Retention>,
+    reloads: Option<Reloads>,
+    gate: Gate,
+    started: WallTime,
+    requests: RequestMetrics,
+    moments: broadcast::Sender<MomentNotice>,
 }
 
 impl App {
-    /// The front end of these cameras, whose recordings `retention` deletes.
+    /// The front end of these cameras, whose recordings `retention` deletes, for those whom `gate` lets
+    /// in. `reloads`: where it can be asked to read the configuration again, if there is one.
     pub fn new(
-        cameras: Vec<CameraEntry>,
+        cameras: impl IntoIterator<Item = Arc<CameraEntry>>,
         clock: Arc<dyn Clock>,
         retention: Arc<Retention>,
+        gate: Gate,
+        reloads: Option<Reloads>,
     ) -> Self {
-        let by_id = |entry: CameraEntry| (entry.archive.id().clone(), entry);
         Self {
-            cameras: cameras.into_iter().map(by_id).collect(),
+            cameras: RwLock::new(Arc::new(by_id(cameras))),
+            started: clock.now(),
+            requests: RequestMetrics::default(),
+            moments: broadcast::Sender::new(NOTICES),
             clock,
             retention,
+            gate,
+            reloads,
         }
+    }
+
+    /// From now on these are the cameras. Requests that are being answered go on with those they
+    /// began with.
+    pub fn show(&self, cameras: impl IntoIterator<Item = Arc<CameraEntry>>) {
+        *self.cameras.write() = Arc::new(by_id(cameras));
+    }
+
+    /// Who is let in.
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// What is made from now on.
+    pub fn moments_made(&self) -> broadcast::Receiver<MomentNotice> {
+        self.moments.subscribe()
+    }
+
+    pub(crate) fn moment_made(&self, notice: MomentNotice) {
+        // An error is that nobody listens.
+        let _ = self.moments.send(notice);
     }
 
     pub(crate) fn retention(&self) -> &Retention {
         &self.retention
     }
 
-    pub(crate) fn cameras(&self) -> impl Iterator<Item = (&CameraId, &CameraEntry)> {
-        self.cameras.iter()
+    pub(crate) const fn reloads(&self) -> Option<&Reloads> {
+        self.reloads.as_ref()
+    }
+
+    /// The cameras as they are now.
+    pub(crate) fn cameras(&self) -> Arc<Cameras> {
+        Arc::clone(&self.cameras.read())
+    }
+
+    /// Those of them that `caller` may see, in the order of their ids.
+    pub(crate) fn cameras_of(&self, caller: &Caller) -> Vec<Arc<CameraEntry>> {
+        let cameras = self.cameras();
+        let seen = cameras.iter().filter(|(id, _)| caller.sees(id));
+        seen.map(|(_, entry)| Arc::clone(entry)).collect()
+    }
+
+    /// When it began to serve.
+    pub(crate) const fn started(&self) -> WallTime {
+        self.started
+    }
+
+    /// What is counted of requests.
+    pub(crate) const fn requests(&self) -> &RequestMetrics {
+        &self.requests
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -104,15 +184,26 @@ impl App {
     }
 
     /// The camera called `id`, or 404 with the cameras there are.
-    pub(crate) fn camera(&self, id: &str) -> Result<&CameraEntry, ApiError> {
+    pub(crate) fn camera(&self, id: &str) -> Result<Arc<CameraEntry>, ApiError> {
+        let cameras = self.cameras();
         let known = id
             .parse::<CameraId>()
             .ok()
-            .and_then(|id| self.cameras.get(&id));
-        known.ok_or_else(|| {
-            let ids: Vec<_> = self.cameras.keys().map(CameraId::as_str).collect();
-            let message = format!("there is no such camera; there are: {}", ids.join(", "));
-            ApiError::not_found("unknown_camera", message)
-        })
+            .and_then(|id| cameras.get(&id).cloned());
+        known.ok_or_else(|| self.unknown_camera(&Caller::Anybody))
     }
+
+    /// 404 with the cameras that `caller` may see.
+    pub(crate) fn unknown_camera(&self, caller: &Caller) -> ApiError {
+        let cameras = self.cameras();
+        let seen = cameras.keys().filter(|id| caller.sees(id));
+        let ids: Vec<_> = seen.map(CameraId::as_str).collect();
+        let message = format!("there is no such camera; there are: {}", ids.join(", "));
+        ApiError::not_found("unknown_camera", message)
+    }
+}
+
+fn by_id(cameras: impl IntoIterator<Item = Arc<CameraEntry>>) -> Cameras {
+    let by_id = |entry: Arc<CameraEntry>| (entry.archive.id().clone(), entry);
+    cameras.into_iter().map(by_id).collect()
 }

@@ -1,6 +1,6 @@
 //! Errors as clients see them: one table from error kind to status and code.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -18,6 +18,8 @@ pub struct ApiError {
     kind: Kind,
     code: &'static str,
     message: String,
+    /// Where that is known better than for all.
+    retry_after_s: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +40,23 @@ impl ApiError {
             kind,
             code,
             message: message.into(),
+            retry_after_s: None,
         }
+    }
+
+    /// 429: so long nobody is let in from there, or by that name.
+    pub(crate) fn too_many_failures(wait: Duration) -> Self {
+        // A part of a second is a second.
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX - 1) + 1;
+        let message = format!("too many wrong passwords: wait {seconds} s");
+        Self {
+            retry_after_s: Some(seconds),
+            ..Self::new(Kind::Busy, "too_many_failures", message)
+        }
+    }
+
+    pub(crate) const fn is_unauthenticated(&self) -> bool {
+        matches!(self.kind, Kind::Unauthenticated)
     }
 
     /// 400: says what is wrong and what is allowed.
@@ -69,6 +87,7 @@ impl ApiError {
             Kind::Denied => StatusCode::FORBIDDEN,
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::CameraAuth | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Conflict => StatusCode::CONFLICT,
             Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
             Kind::Busy => StatusCode::TOO_MANY_REQUESTS,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -91,14 +110,15 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status());
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if matches!(self.kind, Kind::CameraAuth | Kind::Unavailable | Kind::Busy) {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
+            let seconds = self.retry_after_s.unwrap_or(RETRY_AFTER_S);
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         response.json(body(self.code, &self.message))
     }
 }
 
 /// An error and its causes.
-fn in_words(error: &dyn std::error::Error) -> String {
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

@@ -1,9 +1,9 @@
-//! Sends a range of a file: HEAD, Range, If-Range, If-None-Match; bounded memory, back-pressure.
+//! Sends a range of a file or of memory: HEAD, Range, If-Range, If-None-Match; bounded memory, back-pressure.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     body::SizedStream,
     error::BlockingError,
     http::{
@@ -18,12 +18,21 @@ use bytes::Bytes;
 use dayreel_archive::MediaSlice;
 use futures_util::stream;
 use rustix::io::{ReadWriteFlags, preadv2};
+use tokio::sync::Semaphore;
 
-use crate::error::{ApiError, body};
+use crate::{
+    crowd::{Crowd, Place},
+    error::{ApiError, body},
+};
 
 /// Read at once: all the memory a response holds. The next piece is read when this one is sent.
 /// Smaller pieces wake the client up more often: 64 KiB cost a third more CPU per byte.
 const PIECE_BYTES: u64 = 256 * 1024;
+
+/// Reads from the disk at once. What many ask for is in memory; the disk is for recording first, and
+/// heads that move to and fro do less.
+const DISK_READS: usize = 8;
+static DISK: Semaphore = Semaphore::const_new(DISK_READS);
 
 /// Bytes that never change under their URL.
 pub(crate) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -43,19 +52,13 @@ pub(crate) async fn file_response(
     head: MediaHead,
     slice: MediaSlice,
 ) -> Result<HttpResponse, ApiError> {
-    let etag = EntityTag::new_strong(head.etag);
-    if is_known(request, &etag) {
-        let mut response = HttpResponse::NotModified();
-        response.insert_header((header::CACHE_CONTROL, head.cache));
-        return Ok(response
-            .insert_header((header::ETAG, etag.to_string()))
-            .finish());
-    }
-    let whole = 0..slice.len_bytes;
-    let (status, range) = match asked_range(request, &etag, slice.len_bytes) {
-        None => (StatusCode::OK, whole),
-        Some(Some((first, last))) => (StatusCode::PARTIAL_CONTENT, first..last + 1),
-        Some(None) => return Ok(unsatisfiable(slice.len_bytes)),
+    let (mut response, range) = match begin(request, head, slice.len_bytes) {
+        Begun::Send(response, range) => (response, range),
+        Begun::Done(response) => return Ok(response),
+    };
+    let place = match request.app_data::<web::Data<Crowd>>() {
+        Some(bodies) => Some(bodies.place(request)?),
+        None => None,
     };
     let path = slice.path.clone();
     let file = web::block(move || File::open(path))
@@ -67,7 +70,51 @@ pub(crate) async fn file_response(
         }
         _ => ApiError::internal(&error),
     })?);
+    let begin = slice.offset + range.start;
+    let end = slice.offset + range.end;
+    Ok(response.body(SizedStream::new(
+        range.end - range.start,
+        pieces(file, begin, end, place),
+    )))
+}
 
+/// The same of bytes in memory.
+pub(crate) fn bytes_response(
+    request: &HttpRequest,
+    head: MediaHead,
+    bytes: &Bytes,
+) -> HttpResponse {
+    let index = |at: u64| usize::try_from(at).unwrap_or(bytes.len());
+    match begin(request, head, bytes.len() as u64) {
+        Begun::Send(mut response, range) => {
+            response.body(bytes.slice(index(range.start)..index(range.end)))
+        }
+        Begun::Done(response) => response,
+    }
+}
+
+/// What is known before any byte is read.
+enum Begun {
+    /// These bytes are to follow.
+    Send(HttpResponseBuilder, std::ops::Range<u64>),
+    /// None are.
+    Done(HttpResponse),
+}
+
+/// Status and headers of `len_bytes` bytes, of which a range may be asked for.
+fn begin(request: &HttpRequest, head: MediaHead, len_bytes: u64) -> Begun {
+    let etag = EntityTag::new_strong(head.etag);
+    if is_known(request, &etag) {
+        let mut response = HttpResponse::NotModified();
+        response.insert_header((header::CACHE_CONTROL, head.cache));
+        response.insert_header((header::ETAG, etag.to_string()));
+        return Begun::Done(response.finish());
+    }
+    let (status, range) = match asked_range(request, &etag, len_bytes) {
+        None => (StatusCode::OK, 0..len_bytes),
+        Some(Some((first, last))) => (StatusCode::PARTIAL_CONTENT, first..last + 1),
+        Some(None) => return Begun::Done(unsatisfiable(len_bytes)),
+    };
     let mut response = HttpResponse::build(status);
     response
         .content_type(head.content_type)
@@ -77,15 +124,10 @@ pub(crate) async fn file_response(
     if status == StatusCode::PARTIAL_CONTENT {
         response.insert_header(ContentRange(ContentRangeSpec::Bytes {
             range: Some((range.start, range.end - 1)),
-            instance_length: Some(slice.len_bytes),
+            instance_length: Some(len_bytes),
         }));
     }
-    let begin = slice.offset + range.start;
-    let end = slice.offset + range.end;
-    Ok(response.body(SizedStream::new(
-        range.end - range.start,
-        pieces(file, begin, end),
-    )))
+    Begun::Send(response, range)
 }
 
 /// Whether the client has the bytes already (RFC 9110 §13.1.2).
@@ -140,13 +182,16 @@ fn unsatisfiable(len_bytes: u64) -> HttpResponse {
         .json(body("range_not_satisfiable", &message))
 }
 
-/// The bytes `begin..end` of `file`, piece by piece, each read when the one before is taken.
+/// The bytes `begin..end` of `file`, piece by piece, each read when the one before is taken. Holds
+/// `place` until it is dropped.
 fn pieces(
     file: Arc<File>,
     begin: u64,
     end: u64,
+    place: Option<Place>,
 ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> {
     stream::try_unfold(begin, move |at| {
+        let _held = &place;
         let file = Arc::clone(&file);
         async move {
             if at >= end {
@@ -154,9 +199,12 @@ fn pieces(
             }
             let piece = match piece_in_memory(&file, at, end) {
                 Some(piece) => piece,
-                None => web::block(move || read_piece(&file, at, end))
-                    .await
-                    .map_err(|error: BlockingError| io::Error::other(error))??,
+                None => {
+                    let _turn = DISK.acquire().await.map_err(io::Error::other)?;
+                    web::block(move || read_piece(&file, at, end))
+                        .await
+                        .map_err(|error: BlockingError| io::Error::other(error))??
+                }
             };
             let next = at + piece.len() as u64;
             Ok(Some((piece, next)))

@@ -3,14 +3,24 @@
 //! No crate but this one knows actix. A file under `routes/` has the handlers of the paths it names
 //! at its top.
 
+mod access;
 mod app;
+mod crowd;
+mod date_param;
 mod day_param;
 mod error;
 mod file_body;
+mod idle;
+mod metrics;
+mod number_param;
 mod routes;
 mod server;
 mod time_param;
+mod tls;
 
-pub use app::{App, CameraEntry};
+pub use access::{Gate, NoGate};
+pub use app::{App, CameraEntry, MomentNotice};
 pub use error::ApiError;
+pub use routes::{NotReloaded, ReloadAnswer, Reloaded, Reloads};
 pub use server::{bind, serve};
+pub use tls::{Certificate, CertificateError};

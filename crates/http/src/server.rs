@@ -1,24 +1,30 @@
 //! The server: the same application in production and in tests.
 
 use std::{
-    any::Any,
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
 use actix_web::{
     App as ActixApp, Error, HttpResponse, HttpServer,
     body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     http::header,
     middleware::{Compress, DefaultHeaders, Next, NormalizePath, from_fn},
-    rt::net::TcpStream,
     web,
 };
 
-use crate::{app::App, routes};
+use crate::{
+    access,
+    app::App,
+    crowd::Crowd,
+    idle::{self, Watch},
+    metrics, routes,
+    tls::Certificate,
+};
 
 /// A client has so long to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,54 +48,82 @@ pub fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Serves until `shutdown` is ready, then ends responses within seconds.
+/// Serves until `shutdown` is ready, then ends responses within seconds: with a certificate HTTPS
+/// (HTTP/2 and HTTP/1.1), without one HTTP/1.1. Who comes when `most_connections` are open waits until
+/// one ends; who has a quarter of them gets no more.
 ///
 /// # Errors
 /// The system's, if the listener cannot be used.
 pub async fn serve(
-    app: App,
+    app: Arc<App>,
     listener: TcpListener,
+    certificate: Option<Certificate>,
+    most_connections: usize,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let app = web::Data::new(app);
-    let factory = move || {
-        ActixApp::new()
-            .app_data(app.clone())
-            .wrap(Compress::default())
-            .wrap(media_is_open())
-            .wrap(NormalizePath::trim())
-            .wrap(from_fn(documents_have_no_folder))
-            .configure(routes::all)
-    };
-    let server = HttpServer::new(factory)
+    let bodies = Crowd::of_bodies();
+    let connections = Crowd::of_connections(most_connections);
+    let watch = Watch::default();
+    let looking = tokio::spawn(watch.clone().keep_looking());
+    let server = HttpServer::new(move || application(Arc::clone(&app), bodies.clone()))
         .workers(WORKERS)
-        .on_connect(|connection, _| send_at_once(connection))
+        .max_connections((most_connections / WORKERS).max(1))
+        .on_connect(move |connection, data| connections.meet(connection, &watch, data))
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+        .disable_signals();
+    let server = match &certificate {
+        Some(certificate) => {
+            let config = certificate.config().map_err(io::Error::other)?;
+            server.listen_rustls_0_23(listener, config)?
+        }
+        None => server.listen(listener)?,
+    };
+    let server = server.run();
+    let renewal = certificate.map(|certificate| tokio::spawn(certificate.keep_renewed()));
     let handle = server.handle();
     let stop = async {
         shutdown.await;
         handle.stop(true).await;
     };
     let (served, ()) = tokio::join!(server, stop);
+    looking.abort();
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     served
 }
 
-/// A response's head and body are written one after the other. Without this the end of the body
-/// waits for the client to acknowledge the head, which clients put off for up to 40 ms.
-fn send_at_once(connection: &dyn Any) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        // It is only slower without; a connection that is gone says so when it is used.
-        let _ = stream.set_nodelay(true);
-    }
+/// What answers requests, in production and in tests. `bodies` counts media that is on its way.
+pub(crate) fn application(
+    app: Arc<App>,
+    bodies: Crowd,
+) -> ActixApp<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    ActixApp::new()
+        .app_data(web::Data::from(app))
+        .app_data(web::Data::new(bodies))
+        .wrap(Compress::default())
+        .wrap(headers_of_all())
+        .wrap(NormalizePath::trim())
+        .wrap(from_fn(documents_have_no_folder))
+        .wrap(from_fn(access::enter))
+        .wrap(from_fn(metrics::count_request))
+        .wrap(from_fn(idle::use_connection))
+        .configure(routes::all)
 }
 
-/// CORS is open for reading: players on other pages may play.
-fn media_is_open() -> DefaultHeaders {
+/// CORS is open for reading: players on other pages may play. Anything else is closed. Not
+/// `Strict-Transport-Security`: it is for all ports of a host, and a NAS has others without TLS.
+fn headers_of_all() -> DefaultHeaders {
     DefaultHeaders::new()
         .add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .add((
@@ -97,6 +131,13 @@ fn media_is_open() -> DefaultHeaders {
             "Content-Length, Content-Range, Date, ETag, X-Frame-Stale, X-Frame-Time",
         ))
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // No other page learns from links which camera is looked at, or holds our window.
+        .add((header::REFERRER_POLICY, "same-origin"))
+        .add(("Cross-Origin-Opener-Policy", "same-origin"))
+        .add((
+            "Permissions-Policy",
+            "camera=(), geolocation=(), microphone=()",
+        ))
 }
 
 /// A trailing slash never matters; but names in a playlist are relative to its folder, so

@@ -1,6 +1,6 @@
 //! `{time}` in URLs: an instant.
 
-use chrono::{DateTime, MappedLocalTime, NaiveTime, TimeDelta, TimeZone as _};
+use chrono::{DateTime, MappedLocalTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _};
 use chrono_tz::Tz;
 use dayreel_core::{Day, WallTime};
 
@@ -41,7 +41,10 @@ pub(crate) fn parse(text: &str, now: WallTime, zone: Tz) -> Result<AskedTime, Ap
 }
 
 fn of_today(text: &str, now: WallTime, zone: Tz) -> Result<WallTime, ApiError> {
-    let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").map_err(|_| {
+    let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok();
+    // No local day has second 60, but chrono reads it.
+    let time = time.filter(|time| time.nanosecond() < 1_000_000_000);
+    let time = time.ok_or_else(|| {
         ApiError::invalid(
             "a time is RFC 3339, such as 2026-11-22T17:03:05+01:00 or 2026-11-22T16:03:05.2Z, or \
              HH:MM:SS of today, 00:00:00 to 23:59:59",
@@ -101,6 +104,7 @@ mod tests {
             ("17:03", spelling),
             ("24:00:00", spelling),
             ("17:60:00", spelling),
+            ("17:03:60", spelling),
             ("-1:00:00", spelling),
             ("17:03:05Z", spelling),
             ("2026-11-22", spelling),

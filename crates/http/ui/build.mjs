@@ -1,4 +1,4 @@
-// Bundles the page: `node build.mjs OUT_DIR` writes OUT_DIR/index.html and OUT_DIR/assets/*.
+// Bundles the page: `node build.mjs OUT_DIR` writes OUT_DIR/*.html and OUT_DIR/assets/*.
 // Every asset has its content's hash in its name, so that it can be cached for ever.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
@@ -75,9 +75,14 @@ const names = {
   icon: await writeHashed('icon.svg', await readFile(join(root, 'src/icon.svg'))),
   licences: await writeHashed('licences.txt', await licences()),
 };
-const template = await readFile(join(root, 'src/index.html'), 'utf8');
-const html = template.replace(/\{\{(\w+)\}\}/g, (_, key) => {
-  if (!(key in names)) throw new Error(`index.html asks for {{${key}}}`);
-  return names[key];
-});
-await writeFile(join(outDir, 'index.html'), html);
+// Filled in with each answer.
+const later = ['root', 'problem', 'next'];
+for (const page of ['index.html', 'login.html']) {
+  const template = await readFile(join(root, 'src', page), 'utf8');
+  const html = template.replace(/\{\{(\w+)\}\}/g, (mark, key) => {
+    if (later.includes(key)) return mark;
+    if (!(key in names)) throw new Error(`${page} asks for {{${key}}}`);
+    return names[key];
+  });
+  await writeFile(join(outDir, page), html);
+}

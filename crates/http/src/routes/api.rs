@@ -1,5 +1,5 @@
 //! `/api/cameras`, `/api/cameras/{cam}`: states, as queried from the pipelines.
-//! `/api/cameras/{cam}/days`: what is kept.
+//! `/api/cameras/{cam}/days`: what is kept. `/api/cameras/{cam}/events`: what happened.
 
 use std::sync::Arc;
 
@@ -8,22 +8,25 @@ use chrono::{DateTime, SecondsFormat};
 use chrono_tz::Tz;
 use dayreel_archive::{DaySummary, Gap};
 use dayreel_core::{
-    AudioFormat, CameraId, GapCause, TICKS_PER_SECOND, TrackKind, VideoFormat, WallTime,
+    AudioFormat, CameraId, Clock, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind, VideoFormat,
+    WallTime,
 };
-use dayreel_manifest::Recorded;
+use dayreel_manifest::{GAP_90K, Recorded};
+use dayreel_pipeline::{CameraEvent, CameraState, Error};
 use serde::Serialize;
 
 use crate::{
+    access::{Caller, Needs},
     app::{App, CameraEntry},
     error::ApiError,
-    routes::read_only,
+    routes::{Routes, at},
 };
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(read_only("/api/cameras").get(list))
-        .service(read_only("/api/cameras/{cam}").get(one))
-        .service(read_only("/api/cameras/{cam}/days").get(days));
+pub(crate) fn routes(routes: &mut Routes) {
+    routes.add(at("/api/cameras").read(Needs::USER, list));
+    routes.add(at("/api/cameras/{cam}").read(Needs::CAMERA, one));
+    routes.add(at("/api/cameras/{cam}/days").read(Needs::CAMERA, days));
+    routes.add(at("/api/cameras/{cam}/events").read(Needs::CAMERA, events));
 }
 
 #[derive(Serialize)]
@@ -38,6 +41,8 @@ struct CameraView {
     ignored_tracks: Vec<IgnoredView>,
     last_frame_age_s: Option<f64>,
     dropped_frames: u64,
+    lost_packets: u64,
+    unusable_packets: u64,
     /// Why nothing is recorded although the camera delivers.
     recording_error: Option<String>,
     /// The same in one stable word: `disk_full`, `disk_missing`, `disk_slow`, …
@@ -61,6 +66,8 @@ struct ErrorView {
 struct VideoView {
     #[serde(flatten)]
     format: VideoFormat,
+    /// What the camera sends, where it is made H.264 here.
+    converted_from: Option<&'static str>,
     fps: f64,
     bitrate_bps: u64,
     gop_s: f64,
@@ -110,23 +117,73 @@ struct GapView {
     duration_s: f64,
     /// `camera`, `network`, `disk`, `restart`, `clock`; `null` if nobody knows.
     cause: Option<GapCause>,
+    /// It still lasts: its end is now, and its cause what is known of it so far.
+    open: bool,
 }
 
-async fn list(app: web::Data<App>) -> HttpResponse {
-    let cameras: Vec<_> = app.cameras().map(|(_, entry)| view(entry)).collect();
+#[derive(Serialize)]
+struct EventView {
+    time: String,
+    /// `state`, `span`, `format`, `recording` or `dropped`.
+    kind: &'static str,
+    /// What happened, in one stable word.
+    code: String,
+    message: String,
+    /// How often it happened with nothing else in between, and when last.
+    times: u32,
+    last: String,
+}
+
+async fn list(app: web::Data<App>, caller: web::ReqData<Caller>) -> HttpResponse {
+    let cameras = app.cameras_of(&caller);
+    let cameras: Vec<_> = cameras.iter().map(|entry| view(entry)).collect();
     no_store(&cameras)
 }
 
 async fn one(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    Ok(no_store(&view(app.camera(&cam)?)))
+    Ok(no_store(&view(&*app.camera(&cam)?)))
 }
 
 async fn days(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let archive = Arc::clone(app.camera(&cam)?.archive());
+    let entry = app.camera(&cam)?;
+    let archive = Arc::clone(entry.archive());
     let summaries = web::block(move || archive.summaries()).await;
     let summaries = summaries.map_err(|e| ApiError::internal(&e))??;
-    let days: Vec<_> = summaries.iter().map(day_view).collect();
+    let mut days: Vec<_> = summaries.iter().map(day_view).collect();
+    if let Some((day, summary)) = days.last_mut().zip(summaries.last()) {
+        day.gaps.extend(open_gap(app.clock(), &entry, summary));
+    }
     Ok(no_store(&days))
+}
+
+/// What is missing of today up to now, if it is more than what has not come to the disk yet.
+fn open_gap(clock: &dyn Clock, entry: &CameraEntry, today: &DaySummary) -> Option<GapView> {
+    let status = entry.camera().status();
+    let cause = match (&status.recording_error, status.state) {
+        (Some(_), _) => Some(GapCause::Disk),
+        (None, CameraState::Live) => return None,
+        (None, _) => status.last_error.as_ref().map(Error::gap_cause),
+    };
+    let last = today.recorded.last().filter(|_| !today.finished)?;
+    let (start, end) = (last.end, MediaTime::wall_to_media(clock.now()));
+    let length_90k = end.saturating_since(start);
+    (length_90k > GAP_90K).then(|| gap_view(&Gap { start, end, cause }, today.day.zone(), true))
+}
+
+/// The last events, newest last. They are in memory only.
+async fn events(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let entry = app.camera(&cam)?;
+    let zone = entry.archive().zone();
+    let view = |event: CameraEvent| EventView {
+        time: local(event.time, zone),
+        kind: event.kind.name(),
+        code: event.code,
+        message: event.message,
+        times: event.times,
+        last: local(event.last, zone),
+    };
+    let events: Vec<_> = entry.camera().events().into_iter().map(view).collect();
+    Ok(no_store(&events))
 }
 
 fn no_store(body: &impl Serialize) -> HttpResponse {
@@ -157,6 +214,7 @@ fn view(entry: &CameraEntry) -> CameraView {
         reconnects: status.reconnects,
         video: status.video.map(|video| VideoView {
             format: video.format,
+            converted_from: video.converted_from,
             fps: thousandths(video.fps),
             bitrate_bps: whole(video.bitrate_bps),
             gop_s: thousandths(video.gop_s),
@@ -179,6 +237,8 @@ fn view(entry: &CameraEntry) -> CameraView {
             .last_frame_age
             .map(|age| thousandths(age.as_secs_f64())),
         dropped_frames: status.dropped_frames,
+        lost_packets: status.lost_packets,
+        unusable_packets: status.unusable_packets,
         recording_error_code: status.recording_error.as_ref().map(|error| error.code),
         recording_error: status.recording_error.map(|error| error.message),
         clock_error_s: thousandths(status.clock_error_s),
@@ -210,12 +270,7 @@ fn day_view(summary: &DaySummary) -> DayView {
         start: text(recorded.start.media_to_wall()),
         end: text(recorded.end.media_to_wall()),
     };
-    let gap = |gap: &Gap| GapView {
-        start: text(gap.start.media_to_wall()),
-        end: text(gap.end.media_to_wall()),
-        duration_s: seconds(gap.end.saturating_since(gap.start)),
-        cause: gap.cause,
-    };
+    let gap = |gap: &Gap| gap_view(gap, day.zone(), false);
     DayView {
         date: day.to_string(),
         weekday: day.weekday_number(),
@@ -225,6 +280,16 @@ fn day_view(summary: &DaySummary) -> DayView {
         bytes: summary.bytes,
         spans: summary.recorded.iter().map(span).collect(),
         gaps: summary.gaps.iter().map(gap).collect(),
+    }
+}
+
+fn gap_view(gap: &Gap, zone: Tz, open: bool) -> GapView {
+    GapView {
+        start: local(gap.start.media_to_wall(), zone),
+        end: local(gap.end.media_to_wall(), zone),
+        duration_s: seconds(gap.end.saturating_since(gap.start)),
+        cause: gap.cause,
+        open,
     }
 }
 

@@ -21,10 +21,12 @@ use dayreel_pipeline::frame::{Frame, FrameError, Look};
 use serde::Deserialize;
 
 use crate::{
+    access::Needs,
     app::{App, CameraEntry},
     error::ApiError,
     file_body::is_known,
-    routes::read_only,
+    number_param::in_range,
+    routes::{Routes, at},
     time_param,
 };
 
@@ -43,10 +45,9 @@ const SETTLED_S: i64 = 60;
 /// As long as a day may be kept. `private`: pictures of a camera are for those who asked.
 const OF_THE_PAST: &str = "private, max-age=604800, immutable";
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(read_only("/{cam}/frame").get(now))
-        .service(read_only("/{cam}/frame/{time}").get(past));
+pub(crate) fn routes(routes: &mut Routes) {
+    routes.add(at("/{cam}/frame").read(Needs::CAMERA, now));
+    routes.add(at("/{cam}/frame/{time}").read(Needs::CAMERA, past));
 }
 
 #[derive(Deserialize)]
@@ -68,7 +69,12 @@ async fn now(
         let message = "nearest is for a time: /{cam}/frame/{time}?nearest=keyframe";
         return Err(ApiError::invalid(message));
     }
-    let frame = entry.frames().frame(look).await.map_err(|error| {
+    let frame = match entry.frames().frame(look).await {
+        // Nothing since the start of the program.
+        Err(FrameError::NothingYet) => entry.past_frames().last(app.clock().now(), look).await,
+        outcome => outcome,
+    };
+    let frame = frame.map_err(|error| {
         let message = format!("{error}; {}", entry.why_offline());
         ApiError::new(error.kind(), "no_frame", message)
     })?;
@@ -76,7 +82,7 @@ async fn now(
     if is_known(&request, &etag) {
         return Ok(not_modified(&etag, OF_NOW));
     }
-    Ok(jpeg(entry, frame, &etag, OF_NOW))
+    Ok(jpeg(&entry, frame, &etag, OF_NOW))
 }
 
 async fn past(
@@ -101,7 +107,7 @@ async fn past(
     let past = entry.past_frames();
     let picture = match past.find(at, pick).await {
         Ok(picture) => picture,
-        Err(error) => return Err(refusal(entry, asked.at, error).await),
+        Err(error) => return Err(refusal(&entry, asked.at, error).await),
     };
     let etag = tag(picture.taken.media_to_wall(), look);
     let settled = asked.is_absolute && (now - asked.at).num_seconds() > SETTLED_S;
@@ -110,8 +116,8 @@ async fn past(
         return Ok(not_modified(&etag, cache));
     }
     match past.frame(picture, look).await {
-        Ok(frame) => Ok(jpeg(entry, frame, &etag, cache)),
-        Err(error) => Err(refusal(entry, asked.at, error).await),
+        Ok(frame) => Ok(jpeg(&entry, frame, &etag, cache)),
+        Err(error) => Err(refusal(&entry, asked.at, error).await),
     }
 }
 
@@ -211,20 +217,5 @@ fn look(query: &Query) -> Result<Look, ApiError> {
             Some(text) => in_range("quality", text, &QUALITIES, "")?,
             None => default.quality,
         },
-    })
-}
-
-fn in_range<N: std::str::FromStr + PartialOrd + std::fmt::Display>(
-    name: &str,
-    text: &str,
-    range: &std::ops::RangeInclusive<N>,
-    unit: &str,
-) -> Result<N, ApiError> {
-    let number = text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| {
-        let (least, most) = (range.start(), range.end());
-        ApiError::invalid(format!(
-            "{name} is a whole number{unit} from {least} to {most}"
-        ))
     })
 }

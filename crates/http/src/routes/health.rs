@@ -3,12 +3,15 @@
 use actix_web::{HttpResponse, http::header, web};
 use dayreel_pipeline::CameraState;
 
-use crate::{app::App, routes::read_only};
+use crate::{
+    access::{Caller, Needs},
+    app::App,
+    routes::{Routes, at},
+};
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(read_only("/healthz").get(alive))
-        .service(read_only("/readyz").get(ready));
+pub(crate) fn routes(routes: &mut Routes) {
+    routes.add(at("/healthz").read(Needs::NOTHING, alive));
+    routes.add(at("/readyz").read(Needs::NOTHING, ready));
 }
 
 async fn alive() -> HttpResponse {
@@ -17,14 +20,18 @@ async fn alive() -> HttpResponse {
     response.json(serde_json::json!({ "status": "ok" }))
 }
 
-async fn ready(app: web::Data<App>) -> HttpResponse {
-    let waits = app
-        .cameras()
+/// Everybody is told whether, and who may see a camera, why not.
+async fn ready(app: web::Data<App>, caller: web::ReqData<Caller>) -> HttpResponse {
+    let cameras = app.cameras();
+    let waits = cameras
+        .iter()
         .filter(|(_, entry)| entry.camera().status().state != CameraState::Live);
+    let is_ready = waits.clone().next().is_none();
     let reasons: Vec<_> = waits
+        .filter(|(id, _)| caller.sees(id))
         .map(|(id, entry)| serde_json::json!({ "camera": id, "reason": entry.why_offline() }))
         .collect();
-    let (mut response, status) = match reasons.is_empty() {
+    let (mut response, status) = match is_ready {
         true => (HttpResponse::Ok(), "ok"),
         false => (HttpResponse::ServiceUnavailable(), "waiting"),
     };

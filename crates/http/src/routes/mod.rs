@@ -3,83 +3,158 @@
 mod api;
 mod frame;
 mod health;
+mod live;
 mod media;
+mod metrics;
 mod moment;
 mod page;
+mod reload;
 mod storage;
 mod stream;
 mod timelapse;
 
+pub(crate) use page::page_text;
+pub use reload::{NotReloaded, ReloadAnswer, Reloaded, Reloads};
+
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
     http::{Method, header},
+    middleware::from_fn,
     web,
 };
 
-use crate::error::{ApiError, body};
+use crate::{
+    access::{self, Needs, admit},
+    error::{ApiError, body},
+};
 
-/// All routes, and what is said to requests that match none.
-pub(crate) fn all(config: &mut web::ServiceConfig) {
-    config
-        .app_data(
-            web::QueryConfig::default().error_handler(|error, _| stream::bad_query(error).into()),
-        )
-        .configure(health::routes)
-        .configure(api::routes)
-        .configure(storage::routes)
-        .configure(page::assets)
-        .configure(stream::routes)
-        .configure(frame::routes)
-        .configure(moment::routes)
-        .configure(timelapse::routes)
-        .configure(page::routes)
-        .default_service(web::to(unknown_path));
+/// The route table, as it is being written: what answers each path, and what a caller needs for it.
+#[derive(Default)]
+pub(crate) struct Routes {
+    resources: Vec<Resource>,
+    pub(crate) table: Vec<(&'static str, Method, Needs)>,
 }
 
-/// The methods of a path, as `Allow` lists them: browsers that ask first are told, others get 405.
-#[derive(Clone, Copy)]
-pub(crate) struct Methods(pub(crate) &'static str);
+impl Routes {
+    /// All routes.
+    pub(crate) fn all() -> Self {
+        let mut routes = Self::default();
+        for add in [
+            health::routes,
+            metrics::routes,
+            access::routes,
+            api::routes,
+            reload::routes,
+            storage::routes,
+            page::assets,
+            stream::routes,
+            live::routes,
+            frame::routes,
+            moment::routes,
+            timelapse::routes,
+            page::routes,
+        ] {
+            add(&mut routes);
+        }
+        routes
+    }
 
-impl Methods {
-    /// A resource without any of them yet.
-    pub(crate) fn on(self, path: &str) -> Resource {
-        web::resource(path)
-            .route(web::method(Method::OPTIONS).to(move || preflight(self.0)))
-            .default_service(web::to(move |request| method_not_allowed(self.0, request)))
+    /// Adds a path. Whichever was added first answers what matches two.
+    pub(crate) fn add(&mut self, path: PathRoutes) {
+        let PathRoutes {
+            path,
+            resource,
+            methods,
+        } = path;
+        let names = methods.iter().map(|(method, _)| method.as_str());
+        let allowed: Vec<_> = names.chain(["OPTIONS"]).collect();
+        let allowed = allowed.join(", ");
+        let to_others = allowed.clone();
+        let resource = resource
+            .route(web::method(Method::OPTIONS).to(move || preflight(allowed.clone())))
+            .default_service(web::to(move |request| {
+                method_not_allowed(to_others.clone(), request)
+            }));
+        self.resources.push(resource);
+        let rows = methods
+            .into_iter()
+            .map(|(method, needs)| (path, method, needs));
+        self.table.extend(rows);
     }
 }
 
-/// A path that can only be read.
-pub(crate) struct ReadOnly(Resource);
-
-pub(crate) fn read_only(path: &str) -> ReadOnly {
-    ReadOnly(Methods("GET, HEAD, OPTIONS").on(path))
+/// A path with its methods. `Allow` lists them: browsers that ask first are told, others get 405.
+pub(crate) struct PathRoutes {
+    path: &'static str,
+    resource: Resource,
+    methods: Vec<(Method, Needs)>,
 }
 
-impl ReadOnly {
-    pub(crate) fn get<F, Args>(self, handler: F) -> Resource
+/// A path without methods yet.
+pub(crate) fn at(path: &'static str) -> PathRoutes {
+    PathRoutes {
+        path,
+        resource: web::resource(path),
+        methods: Vec::new(),
+    }
+}
+
+impl PathRoutes {
+    /// What answers GET and HEAD.
+    pub(crate) fn read<F, Args>(self, needs: Needs, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
         let reads = guard::Any(guard::Get()).or(guard::Head());
-        self.0.route(web::route().guard(reads).to(handler))
+        let methods = [Method::GET, Method::HEAD];
+        self.with(&methods, needs, web::route().guard(reads).to(handler))
+    }
+
+    /// What answers another method.
+    pub(crate) fn on<F, Args>(self, method: Method, needs: Needs, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let route = web::method(method.clone()).to(handler);
+        self.with(&[method], needs, route)
+    }
+
+    fn with(mut self, methods: &[Method], needs: Needs, route: Route) -> Self {
+        let admitted = from_fn(move |request, next| admit(needs, request, next));
+        self.resource = self.resource.route(route.wrap(admitted));
+        let methods = methods.iter().map(|method| (method.clone(), needs));
+        self.methods.extend(methods);
+        self
     }
 }
 
-async fn preflight(allowed: &'static str) -> HttpResponse {
+/// All routes, and what is said to requests that match none.
+pub(crate) fn all(config: &mut web::ServiceConfig) {
+    config.app_data(access::form_config()).app_data(
+        web::QueryConfig::default().error_handler(|error, _| stream::bad_query(error).into()),
+    );
+    for resource in Routes::all().resources {
+        config.service(resource);
+    }
+    config.default_service(web::to(unknown_path));
+}
+
+async fn preflight(allowed: String) -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, allowed))
         .insert_header((
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Range, If-None-Match, If-Range",
+            "Authorization, Range, If-None-Match, If-Range",
         ))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
         .finish()
 }
 
-async fn method_not_allowed(allowed: &'static str, request: HttpRequest) -> HttpResponse {
+async fn method_not_allowed(allowed: String, request: HttpRequest) -> HttpResponse {
     let method = request.method();
     let message = format!("{method} is not allowed here; allowed are {allowed}");
     HttpResponse::MethodNotAllowed()

@@ -12,23 +12,29 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{
-        self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue,
-        HeaderMap, HeaderValue,
+    http::{
+        Method,
+        header::{
+            self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue,
+            HeaderMap, HeaderValue,
+        },
     },
     web,
 };
-use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, SecondsFormat, Timelike as _};
+use chrono::{DateTime, Datelike as _, FixedOffset, SecondsFormat, Timelike as _};
 use dayreel_archive::{Moment, MomentFacts, MomentFile, MomentName};
 use dayreel_core::{CameraId, Kind};
 use dayreel_pipeline::moment::{MomentError, MomentRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    app::{App, CameraEntry},
-    error::ApiError,
+    access::Needs,
+    app::{App, CameraEntry, MomentNotice},
+    date_param::{self, number, part},
+    error::{ApiError, in_words},
     file_body::{MediaHead, file_response},
-    routes::{Methods, api::seconds, read_only},
+    number_param::allowed,
+    routes::{Routes, api::seconds, at},
 };
 
 /// Seconds of a moment.
@@ -43,28 +49,25 @@ const MOST_LABEL: usize = 80;
 /// A file may be deleted, and another may get its name: to be asked for again every time.
 const REVALIDATE: &str = "no-cache";
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    let make = Methods("GET, POST, OPTIONS");
-    let one = Methods("GET, HEAD, DELETE, OPTIONS");
-    config
-        .service(
-            make.on("/{cam}/moment/generate")
-                .route(web::get().to(generate_default))
-                .route(web::post().to(generate_default)),
-        )
-        .service(
-            make.on("/{cam}/moment/generate/{numbers:.*}")
-                .route(web::get().to(generate))
-                .route(web::post().to(generate)),
-        )
-        .service(read_only("/{cam}/moment/gif").get(gif))
-        .service(read_only("/{cam}/moment/list").get(list))
-        .service(
-            one.on("/{cam}/moment/list/{time:.*}")
-                .route(web::get().to(view))
-                .route(web::head().to(view))
-                .route(web::delete().to(delete)),
-        );
+pub(crate) fn routes(routes: &mut Routes) {
+    let (make, delete_one) = (Needs::CAMERA.changing(), Needs::ADMIN.changing());
+    routes.add(
+        at("/{cam}/moment/generate")
+            .on(Method::GET, make, generate_default)
+            .on(Method::POST, make, generate_default),
+    );
+    routes.add(
+        at("/{cam}/moment/generate/{numbers:.*}")
+            .on(Method::GET, make, generate)
+            .on(Method::POST, make, generate),
+    );
+    routes.add(at("/{cam}/moment/gif").read(Needs::CAMERA, gif));
+    routes.add(at("/{cam}/moment/list").read(Needs::CAMERA, list));
+    routes.add(
+        at("/{cam}/moment/list/{time:.*}")
+            .read(Needs::CAMERA, view)
+            .on(Method::DELETE, delete_one, delete),
+    );
 }
 
 #[derive(Deserialize)]
@@ -108,7 +111,8 @@ async fn generate_default(
 ) -> Result<HttpResponse, ApiError> {
     let entry = app.camera(&cam)?;
     make(
-        entry,
+        &app,
+        &entry,
         (DEFAULT_LENGTH_S, DEFAULT_DELAY_S),
         options.into_inner(),
         &request,
@@ -124,10 +128,11 @@ async fn generate(
 ) -> Result<HttpResponse, ApiError> {
     let entry = app.camera(&path.0)?;
     let numbers = length_and_delay(&path.1)?;
-    make(entry, numbers, options.into_inner(), &request).await
+    make(&app, &entry, numbers, options.into_inner(), &request).await
 }
 
 async fn make(
+    app: &App,
     entry: &CameraEntry,
     (length_s, delay_s): (u32, u32),
     options: Options,
@@ -153,11 +158,17 @@ async fn make(
         .await
         .map_err(|error| refusal(entry, &error))?;
     let id = entry.archive().id();
+    let moment = moment_view(id, &made.moment);
+    app.moment_made(MomentNotice {
+        camera: id.clone(),
+        url: moment.url.clone(),
+        label: moment.label.clone(),
+    });
     let mut response = HttpResponse::Ok();
     Ok(response
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(MadeView {
-            moment: moment_view(id, &made.moment),
+            moment,
             gif_url: made
                 .gif_error
                 .is_none()
@@ -321,34 +332,26 @@ fn url(id: &CameraId, name: MomentName) -> String {
     )
 }
 
+/// The unit of both.
+const SECONDS: &str = " of seconds";
+
 fn length_and_delay(text: &str) -> Result<(u32, u32), ApiError> {
     let parts: Vec<_> = text.split('/').collect();
     let [length, delay] = parts.as_slice() else {
         let message = format!(
             "write generate/{{length}}/{{delay}}, such as generate/{DEFAULT_LENGTH_S}/\
              {DEFAULT_DELAY_S}: {}, {}; or generate alone",
-            range("length", &LENGTHS),
-            range("delay", &DELAYS),
+            allowed("length", &LENGTHS, SECONDS),
+            allowed("delay", &DELAYS, SECONDS),
         );
         return Err(ApiError::invalid(message));
     };
     let numbers = number(length, &LENGTHS).zip(number(delay, &DELAYS));
     numbers.ok_or_else(|| {
-        let (length, delay) = (range("length", &LENGTHS), range("delay", &DELAYS));
+        let length = allowed("length", &LENGTHS, SECONDS);
+        let delay = allowed("delay", &DELAYS, SECONDS);
         ApiError::invalid(format!("{length}, {delay}"))
     })
-}
-
-fn range(what: &str, range: &RangeInclusive<u32>) -> String {
-    let (least, most) = (range.start(), range.end());
-    format!("{what} is a whole number of seconds from {least} to {most}")
-}
-
-/// Digits only: `parse` alone would take a sign.
-fn number(text: &str, range: &RangeInclusive<u32>) -> Option<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| digits)?;
-    range.contains(&number).then_some(number)
 }
 
 /// `None`: there is nothing in it.
@@ -372,29 +375,15 @@ fn parse_name(text: &str) -> Result<MomentName, ApiError> {
                        such as list/2026/11/22/17/3/5; or list alone";
         return Err(ApiError::invalid(message));
     };
-    let part = |what: &str, text: &str, range: RangeInclusive<u32>| {
-        number(text, &range).ok_or_else(|| {
-            let (least, most) = (range.start(), range.end());
-            ApiError::invalid(format!("{what} is a whole number from {least} to {most}"))
-        })
-    };
     let (second, nth) = match second.split_once('-') {
         Some((second, nth)) => (second, part("the number after the second", nth, 2..=9999)?),
         None => (*second, 1),
     };
-    let (year, month) = (
-        part("year", year, 1970..=9999)?,
-        part("month", month, 1..=12)?,
-    );
-    let day = part("day", day, 1..=31)?;
+    let date = date_param::date(year, month, day)?;
     let (hour, minute) = (part("hour", hour, 0..=23)?, part("minute", minute, 0..=59)?);
     let second = part("second", second, 0..=59)?;
-    let date = i32::try_from(year)
-        .ok()
-        .and_then(|year| NaiveDate::from_ymd_opt(year, month, day));
-    let local = date.and_then(|date| date.and_hms_opt(hour, minute, second));
-    let local =
-        local.ok_or_else(|| ApiError::invalid(format!("{year}-{month:02} has no day {day}")))?;
+    let local = date.and_hms_opt(hour, minute, second);
+    let local = local.ok_or_else(|| ApiError::invalid("there is no such time of day"))?;
     Ok(MomentName::new(local, nth))
 }
 
@@ -421,12 +410,14 @@ fn refusal(entry: &CameraEntry, error: &MomentError) -> ApiError {
         }
         (MomentError::Closing, _) => "shutting_down",
         (_, Kind::Busy) => "too_many_moments",
-        (_, Kind::Full) => "disk_full",
+        (MomentError::Archive(error), Kind::Full | Kind::Unavailable) => {
+            error.disk_code().unwrap_or("unavailable")
+        }
         _ => return ApiError::internal(error),
     };
     let message = match kind {
         Kind::Full => "there is no room on the disk for the moment".to_owned(),
-        _ => error.to_string(),
+        _ => in_words(error),
     };
     ApiError::new(kind, code, message)
 }

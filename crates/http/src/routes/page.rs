@@ -2,10 +2,16 @@
 
 use std::borrow::Cow;
 
-use actix_web::{HttpResponse, http::header, mime, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, mime, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::{app::App, error::ApiError, file_body::IMMUTABLE, routes::read_only};
+use crate::{
+    access::{Client, Needs},
+    app::App,
+    error::ApiError,
+    file_body::IMMUTABLE,
+    routes::{Routes, at},
+};
 
 /// Built from `ui/` by the build script.
 #[derive(RustEmbed)]
@@ -17,29 +23,44 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; media-src 'self' blob
      worker-src 'self' blob:; img-src 'self' data: blob:; frame-ancestors 'self'; base-uri 'none'; \
      form-action 'self'; object-src 'none'";
 
-pub(crate) fn assets(config: &mut web::ServiceConfig) {
-    config.service(read_only("/assets/{file:.*}").get(asset));
+pub(crate) fn assets(routes: &mut Routes) {
+    routes.add(at("/assets/{file:.*}").read(Needs::NOTHING, asset));
 }
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(read_only("/").get(|| async { page() }))
-        .service(read_only("/{cam}").get(camera));
+pub(crate) fn routes(routes: &mut Routes) {
+    routes.add(at("/").read(Needs::USER, root));
+    routes.add(at("/{cam}").read(Needs::CAMERA, camera));
 }
 
-async fn camera(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
+async fn root(request: HttpRequest) -> HttpResponse {
+    page(&request)
+}
+
+async fn camera(
+    app: web::Data<App>,
+    cam: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     app.camera(&cam)?;
-    page()
+    Ok(page(&request))
 }
 
-fn page() -> Result<HttpResponse, ApiError> {
-    let index = file("index.html")?;
-    Ok(HttpResponse::Ok()
+/// Where its files are, it is told relative to itself: a proxy may have it below any path.
+fn page(request: &HttpRequest) -> HttpResponse {
+    let root = Client::of(request).map_or_else(|| "/".to_owned(), |client| client.up());
+    HttpResponse::Ok()
         .content_type(mime::TEXT_HTML_UTF_8)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .body(bytes_of(index)))
+        .body(page_text("index.html").replace("{{root}}", &root))
+}
+
+/// The text of a page, with marks where each answer puts something in.
+pub(crate) fn page_text(name: &str) -> String {
+    let page = Files::get(name).map(|page| page.data.into_owned());
+    page.and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default()
 }
 
 /// Names of assets contain a hash of their content: they can be cached for ever.

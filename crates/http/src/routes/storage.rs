@@ -4,10 +4,14 @@ use actix_web::{HttpResponse, http::header, web};
 use dayreel_archive::{Forecast, Storage};
 use serde::Serialize;
 
-use crate::{app::App, routes::read_only};
+use crate::{
+    access::Needs,
+    app::App,
+    routes::{Routes, at},
+};
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config.service(read_only("/api/storage").get(storage));
+pub(crate) fn routes(routes: &mut Routes) {
+    routes.add(at("/api/storage").read(Needs::EVERY_CAMERA, storage));
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,11 @@
 //! | `/{cam}/stream/{day}/playlist.m3u8` | HLS multivariant playlist |
 //! | `/{cam}/stream/{day}/video.m3u8`, `audio.m3u8` | HLS media playlists of the whole day |
 //! | `/{cam}/stream/{day}/manifest.mpd` | MPEG-DASH |
+//!
+//! With `?window=SECONDS`, of `today` only: its last seconds, for tiles and for devices that have no
+//! room for the list of a day.
+
+use std::ops::RangeInclusive;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -15,50 +20,86 @@ use actix_web::{
 use bytes::Bytes;
 use dayreel_core::{Kind, TrackKind};
 use dayreel_manifest::{
-    DayTimeline, Document, Encoding, Presentation, manifest, media_playlist, multivariant_playlist,
+    DayTimeline, Document, Encoding, Extent, Presentation, manifest, media_playlist,
+    multivariant_playlist,
 };
 use futures_util::stream;
 use serde::Deserialize;
 
 use crate::{
+    access::Needs,
     app::App,
     day_param::{AskedDay, find_day},
     error::ApiError,
     file_body::is_known,
-    routes::{media, read_only},
+    number_param::in_range,
+    routes::{Routes, at, media},
 };
 
-const HLS: &str = "application/vnd.apple.mpegurl";
+pub(crate) const HLS: &str = "application/vnd.apple.mpegurl";
 const DASH: &str = "application/dash+xml";
 
 /// A live document may be shared for so long: the time in which a segment's worth of viewers ask.
 const LIVE_CACHE: &str = "public, max-age=1";
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(read_only("/{cam}/stream/{day}/playlist.m3u8").get(multivariant))
-        .service(read_only("/{cam}/stream/{day}/video.m3u8").get(video))
-        .service(read_only("/{cam}/stream/{day}/audio.m3u8").get(audio))
-        .service(read_only("/{cam}/stream/{day}/manifest.mpd").get(mpd))
-        .service(read_only("/{cam}/stream/{name}").get(media::segment_or_init));
+pub(crate) fn routes(routes: &mut Routes) {
+    routes.add(at("/{cam}/stream/{day}/playlist.m3u8").read(Needs::CAMERA, multivariant));
+    routes.add(at("/{cam}/stream/{day}/video.m3u8").read(Needs::CAMERA, video));
+    routes.add(at("/{cam}/stream/{day}/audio.m3u8").read(Needs::CAMERA, audio));
+    routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, mpd));
+    routes.add(at("/{cam}/stream/{name}").read(Needs::CAMERA, media::segment_or_init));
 }
 
 type Path = web::Path<(String, String)>;
 
+/// A window is as long; three target durations at least, whatever is asked for.
+const WINDOWS_S: RangeInclusive<u64> = 1..=3600;
+
 #[derive(Deserialize)]
-struct Delta {
+struct Query {
     /// RFC 8216bis §6.2.5.1: `YES`, or `v2` which asks for skipped date ranges too.
     #[serde(rename = "_HLS_skip")]
     skip: Option<String>,
+    /// List so many seconds only.
+    window: Option<String>,
+}
+
+impl Query {
+    fn window_s(&self, day: &AskedDay) -> Result<Option<u64>, ApiError> {
+        let Some(text) = &self.window else {
+            return Ok(None);
+        };
+        if day.finished {
+            return Err(ApiError::invalid("window is for `today` only"));
+        }
+        in_range("window", text, &WINDOWS_S, " of seconds").map(Some)
+    }
+
+    fn extent(&self, day: &AskedDay) -> Result<Extent, ApiError> {
+        let is_delta = match self.skip.as_deref() {
+            None => false,
+            Some("YES" | "v2") => true,
+            Some(_) => return Err(ApiError::invalid("_HLS_skip is `YES` or `v2`")),
+        };
+        // RFC 8216bis §6.2.5.1: a server may answer with the whole playlist; a window is short.
+        Ok(match (self.window_s(day)?, is_delta) {
+            (Some(seconds), _) => Extent::Window { seconds },
+            (None, true) => Extent::Delta,
+            (None, false) => Extent::Whole,
+        })
+    }
 }
 
 async fn multivariant(
     app: web::Data<App>,
     path: Path,
+    query: web::Query<Query>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let day = find_day(app.camera(&path.0)?, &path.1).await?;
-    let text = multivariant_playlist(&day.folder.timeline()).ok_or_else(|| not_yet(&day))?;
+    let day = find_day(&*app.camera(&path.0)?, &path.1).await?;
+    let window_s = query.window_s(&day)?;
+    let text = multivariant_playlist(&day.folder.timeline(), window_s);
+    let text = text.ok_or_else(|| not_yet(&day))?;
     let document = Document {
         pieces: vec![text.into()],
     };
@@ -75,36 +116,32 @@ async fn multivariant(
 async fn video(
     app: web::Data<App>,
     path: Path,
-    delta: web::Query<Delta>,
+    query: web::Query<Query>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    playlist(&app, &path, &delta, &request, TrackKind::Video).await
+    playlist(&app, &path, &query, &request, TrackKind::Video).await
 }
 
 async fn audio(
     app: web::Data<App>,
     path: Path,
-    delta: web::Query<Delta>,
+    query: web::Query<Query>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    playlist(&app, &path, &delta, &request, TrackKind::Audio).await
+    playlist(&app, &path, &query, &request, TrackKind::Audio).await
 }
 
 async fn playlist(
     app: &App,
     path: &Path,
-    delta: &Delta,
+    query: &Query,
     request: &HttpRequest,
     kind: TrackKind,
 ) -> Result<HttpResponse, ApiError> {
-    let skip = match delta.skip.as_deref() {
-        None => false,
-        Some("YES" | "v2") => true,
-        Some(_) => return Err(ApiError::invalid("_HLS_skip is `YES` or `v2`")),
-    };
-    let day = find_day(app.camera(&path.0)?, &path.1).await?;
+    let day = find_day(&*app.camera(&path.0)?, &path.1).await?;
+    let extent = query.extent(&day)?;
     let encoding = accepted_encoding(request);
-    let document = media_playlist(&day.folder.timeline(), kind, day.finished, skip, encoding);
+    let document = media_playlist(&day.folder.timeline(), kind, day.finished, extent, encoding);
     let document = document.ok_or_else(no_track)?;
     Ok(respond(request, &day, HLS, kind.name(), encoding, document))
 }
@@ -112,14 +149,17 @@ async fn playlist(
 async fn mpd(
     app: web::Data<App>,
     path: Path,
+    query: web::Query<Query>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let day = find_day(app.camera(&path.0)?, &path.1).await?;
+    let day = find_day(&*app.camera(&path.0)?, &path.1).await?;
+    let window_s = query.window_s(&day)?;
     let encoding = accepted_encoding(&request);
     let presentation = match day.finished {
         true => Presentation::Finished,
         false => Presentation::Live {
             now: app.clock().now(),
+            window_s,
         },
     };
     let document =

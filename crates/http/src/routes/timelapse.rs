@@ -13,19 +13,20 @@ use dayreel_core::{CameraId, Day};
 use serde::Serialize;
 
 use crate::{
+    access::Needs,
     app::App,
+    date_param,
     error::ApiError,
     file_body::{MediaHead, file_response},
-    routes::read_only,
+    routes::{Routes, at},
 };
 
 /// It may be made again, under the same URL.
 const CACHE: &str = "private, max-age=3600";
 
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(read_only("/{cam}/timelapse").get(list))
-        .service(read_only("/{cam}/timelapse/{year}/{month}/{day}").get(film));
+pub(crate) fn routes(routes: &mut Routes) {
+    routes.add(at("/{cam}/timelapse").read(Needs::CAMERA, list));
+    routes.add(at("/{cam}/timelapse/{date:.*}").read(Needs::CAMERA, film));
 }
 
 #[derive(Serialize)]
@@ -64,12 +65,18 @@ fn view(camera: &CameraId, film: &Timelapse) -> TimelapseView {
 
 async fn film(
     app: web::Data<App>,
-    path: web::Path<(String, String, String, String)>,
+    path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (cam, year, month, day) = path.into_inner();
-    let archive = Arc::clone(app.camera(&cam)?.archive());
-    let date = parse_date(&year, &month, &day)?;
+    let archive = Arc::clone(app.camera(&path.0)?.archive());
+    let date = match *path.1.split('/').collect::<Vec<_>>() {
+        [year, month, day] => date_param::date(year, month, day)?,
+        _ => {
+            let message = "write timelapse/{year}/{month}/{day}, such as timelapse/2026/11/22; \
+                           or timelapse alone";
+            return Err(ApiError::invalid(message));
+        }
+    };
     let today = Day::containing(app.clock().now(), archive.zone()).date();
     let id = archive.id().clone();
     let found = web::block(move || archive.timelapses().find(date)).await;
@@ -102,92 +109,4 @@ async fn film(
             .insert(header::CONTENT_DISPOSITION, name);
     }
     Ok(response)
-}
-
-/// The date of a URL: `3` and `03` are the same.
-fn parse_date(year: &str, month: &str, day: &str) -> Result<NaiveDate, ApiError> {
-    let number = |text: &str, digits: usize| {
-        let is_number =
-            (1..=digits).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        is_number.then(|| text.parse::<u32>().ok()).flatten()
-    };
-    let in_range = |name: &str, text: &str, digits, range: std::ops::RangeInclusive<u32>| {
-        let value = number(text, digits).filter(|value| range.contains(value));
-        value.ok_or_else(|| {
-            let (least, most) = (range.start(), range.end());
-            ApiError::invalid(format!("{name} is a whole number from {least} to {most}"))
-        })
-    };
-    let year = in_range("year", year, 4, 1970..=9999)?;
-    let month = in_range("month", month, 2, 1..=12)?;
-    let day = in_range("day", day, 2, 1..=31)?;
-    let date = i32::try_from(year)
-        .ok()
-        .and_then(|year| NaiveDate::from_ymd_opt(year, month, day));
-    date.ok_or_else(|| {
-        let days = (28..31)
-            .rev()
-            .find(|last| {
-                let year = i32::try_from(year).unwrap_or(0);
-                NaiveDate::from_ymd_opt(year, month, *last).is_some()
-            })
-            .unwrap_or(28);
-        ApiError::invalid(format!(
-            "day is a whole number from 1 to {days} in {year}-{month:02}"
-        ))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_has_leading_zeros_or_none() {
-        let date = NaiveDate::from_ymd_opt(2026, 11, 3).unwrap();
-        for (year, month, day) in [("2026", "11", "3"), ("2026", "11", "03")] {
-            assert_eq!(parse_date(year, month, day).unwrap(), date);
-        }
-        assert!(parse_date("2024", "2", "29").is_ok());
-    }
-
-    #[test]
-    fn every_wrong_number_is_refused_with_its_range() {
-        let year = "year is a whole number from 1970 to 9999";
-        let month = "month is a whole number from 1 to 12";
-        let day = "day is a whole number from 1 to 31";
-        for ((y, m, d), message) in [
-            (("1969", "11", "3"), year),
-            (("26", "11", "3"), year),
-            (("10000", "11", "3"), year),
-            (("-2026", "11", "3"), year),
-            (("year", "11", "3"), year),
-            (("", "11", "3"), year),
-            (("2026", "0", "3"), month),
-            (("2026", "13", "3"), month),
-            (("2026", "003", "3"), month),
-            (("2026", "Nov", "3"), month),
-            (("2026", "+1", "3"), month),
-            (("2026", "11", "0"), day),
-            (("2026", "11", "32"), day),
-            (("2026", "11", "003"), day),
-            (("2026", "11", "3.mp4"), day),
-            (("2026", "11", "٣"), day),
-            (
-                ("2026", "11", "31"),
-                "day is a whole number from 1 to 30 in 2026-11",
-            ),
-            (
-                ("2026", "2", "29"),
-                "day is a whole number from 1 to 28 in 2026-02",
-            ),
-            (
-                ("2024", "02", "30"),
-                "day is a whole number from 1 to 29 in 2024-02",
-            ),
-        ] {
-            let refusal = parse_date(y, m, d).unwrap_err().to_string();
-            assert_eq!(refusal, message, "{y}/{m}/{d}");
-        }
-    }
 }

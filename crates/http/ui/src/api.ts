@@ -1,6 +1,6 @@
 // The server's JSON, as this page uses it.
 
-import type { Span } from './time/spans';
+import type { Gap, Span } from './time/spans';
 
 export type CameraState = 'connecting' | 'live' | 'stalled' | 'reconnecting' | 'failed';
 
@@ -12,6 +12,7 @@ export interface Camera {
   readonly reconnects: number;
   readonly video: null | {
     readonly codec: string;
+    readonly converted_from: string | null;
     readonly width: number;
     readonly height: number;
     readonly fps: number | null;
@@ -23,9 +24,21 @@ export interface Camera {
   readonly dropped_frames: number;
   /** Why nothing is recorded although the camera delivers. */
   readonly recording_error: string | null;
+  /** The same in one word. */
+  readonly recording_error_code: string | null;
   readonly recorded_today_s: number;
   readonly bytes_today: number;
   readonly timezone: string;
+}
+
+/** Something that happened to a camera. */
+export interface CameraEvent {
+  readonly time: string;
+  readonly last: string;
+  readonly times: number;
+  readonly kind: string;
+  readonly code: string;
+  readonly message: string;
 }
 
 interface RawSpan {
@@ -38,6 +51,7 @@ interface RawDay extends RawSpan {
   readonly today: boolean;
   readonly bytes: number;
   readonly spans: readonly RawSpan[];
+  readonly gaps: readonly (RawSpan & { readonly cause: string | null })[];
 }
 
 /** One local day of a camera; times are Unix ms. */
@@ -49,6 +63,7 @@ export interface Day {
   readonly toMs: number;
   readonly bytes: number;
   readonly spans: readonly Span[];
+  readonly gaps: readonly Gap[];
 }
 
 /** The server answered with an error, or not at all (`status` 0). */
@@ -87,10 +102,14 @@ export function serverUrl(path: string): string {
   return new URL(path, base).href;
 }
 
+/** The path of this page, with a leading slash, wherever the server's first folder is. */
+function pathOfAddress(): string {
+  return location.pathname.startsWith(base.pathname) ? `/${location.pathname.slice(base.pathname.length)}` : '/';
+}
+
 /** The camera that this page's address names, or `null` on the list of all cameras. */
 export function cameraOfAddress(): string | null {
-  const path = location.pathname.startsWith(base.pathname) ? location.pathname.slice(base.pathname.length) : '';
-  const id = path.split('/')[0] ?? '';
+  const id = pathOfAddress().split('/')[1] ?? '';
   return id === '' || id === 'index.html' ? null : id;
 }
 
@@ -116,6 +135,7 @@ export async function request(
     const date = Date.parse(response.headers.get('date') ?? '');
     // The header has whole seconds: half a second is the best guess for the rest.
     if (Number.isFinite(date)) serverAheadMs = date + 500 - Date.now();
+    if (response.status === 401) location.assign(serverUrl(`login?next=${encodeURIComponent(pathOfAddress())}`));
     if (!response.ok) throw new ApiError(response.status, await errorMessage(response));
     return response;
   } catch (error) {
@@ -136,6 +156,11 @@ async function errorMessage(response: Response): Promise<string> {
   }
 }
 
+/** Who is logged in; `null` where nobody has to. */
+export async function fetchUser(): Promise<string | null> {
+  return ((await (await request('api/me')).json()) as { user: string | null }).user;
+}
+
 export async function fetchCameras(signal?: AbortSignal): Promise<Camera[]> {
   return (await (await request('api/cameras', signal)).json()) as Camera[];
 }
@@ -148,13 +173,15 @@ export async function fetchCamera(id: string, signal?: AbortSignal): Promise<Cam
 export async function fetchDays(id: string, signal?: AbortSignal): Promise<Day[]> {
   const response = await request(`api/cameras/${encodeURIComponent(id)}/days`, signal);
   const days = (await response.json()) as RawDay[];
+  const span = ({ start, end }: RawSpan): Span => ({ startMs: Date.parse(start), endMs: Date.parse(end) });
   return days.map((day) => ({
     date: day.date,
     today: day.today,
     bytes: day.bytes,
     fromMs: Date.parse(day.start),
     toMs: Date.parse(day.end),
-    spans: day.spans.map((span) => ({ startMs: Date.parse(span.start), endMs: Date.parse(span.end) })),
+    spans: day.spans.map(span),
+    gaps: day.gaps.map((gap) => ({ ...span(gap), cause: gap.cause })),
   }));
 }
 
@@ -164,6 +191,11 @@ export interface Timelapse {
   readonly url: string;
   readonly duration_s: number;
   readonly bytes: number;
+}
+
+/** What happened to the camera, oldest first. */
+export async function fetchEvents(id: string, signal?: AbortSignal): Promise<CameraEvent[]> {
+  return (await (await request(`api/cameras/${encodeURIComponent(id)}/events`, signal)).json()) as CameraEvent[];
 }
 
 /** The timelapses, oldest first. */

@@ -1,6 +1,7 @@
 // What the numbers and codes of the API mean, in words.
 
-import type { Camera, CameraState } from './api';
+import type { Camera, CameraEvent, CameraState } from './api';
+import { clock, dayLabel } from './time/clock';
 
 interface StateWords {
   /** One or two words for a badge. */
@@ -48,16 +49,18 @@ export function byteSize(bytes: number): string {
 export function videoLine(camera: Camera): string {
   const video = camera.video;
   if (!video) return '';
-  const parts = [`${video.width} × ${video.height}`, codecName(video.codec)];
+  const from = video.converted_from ? ` from ${video.converted_from}` : '';
+  const parts = [`${video.width} × ${video.height}`, `${codecName(video.codec)}${from}`];
   if (video.fps) parts.push(`${Number(video.fps.toFixed(1))} fps`);
   if (video.bitrate_bps) parts.push(bitRate(video.bitrate_bps));
   return parts.join(' · ');
 }
 
-/** What is wrong with a camera, or with recording it; empty if nothing is. */
-export function troubleLine(camera: Camera): string {
+/** What is wrong with a camera, or with recording it; empty if nothing is. `pastDisk`: the picture is live all the same. */
+export function troubleLine(camera: Camera, pastDisk = false): string {
   if (camera.state !== 'live') return camera.last_error?.message ?? '';
-  return camera.recording_error === null ? '' : `Not recorded: ${camera.recording_error}`;
+  if (camera.recording_error === null) return '';
+  return `${pastDisk ? 'Live, but not recorded' : 'Not recorded'}: ${camera.recording_error}`;
 }
 
 /** `AAC, 48 kHz, stereo` */
@@ -67,6 +70,17 @@ export function audioLine(camera: Camera): string {
   const channels = audio.channels === 1 ? 'mono' : audio.channels === 2 ? 'stereo' : `${audio.channels} channels`;
   const from = audio.converted_from ? ` from ${audio.converted_from}` : '';
   return `${codecName(audio.codec)}${from}, ${Number((audio.sample_rate_hz / 1000).toFixed(1))} kHz, ${channels}`;
+}
+
+/** `Sun 22 Nov 17:03:05`: when an event was last, in the time zone of the camera. */
+export function eventWhen(event: CameraEvent, zone: string): string {
+  const ms = Date.parse(event.last);
+  return `${dayLabel(ms, zone)} ${clock(ms, zone)}`;
+}
+
+/** What happened, and how often if that was more than once. */
+export function eventWords(event: CameraEvent): string {
+  return event.times > 1 ? `${event.message} (${event.times} times)` : event.message;
 }
 
 /** Why this browser cannot show a codec, and what helps. */
@@ -81,6 +95,18 @@ export function cannotPlay(codec: string): string {
 /** `2026-11-21 · 60 s · 42 MB` */
 export function filmWords(film: { readonly date: string; readonly duration_s: number; readonly bytes: number }): string {
   return `${film.date} · ${Math.round(film.duration_s)} s · ${byteSize(film.bytes)}`;
+}
+
+/** That nothing is recorded of an instant, and why if the cause is known. */
+export function notRecorded(cause: string | null): string {
+  switch (cause) {
+    case 'camera': return 'not recorded: the camera sent nothing';
+    case 'network': return 'not recorded: the camera could not be reached';
+    case 'disk': return 'not recorded: the disk was in trouble';
+    case 'restart': return 'not recorded: the server did not run';
+    case 'clock': return 'not recorded: the clock was set, or the machine slept';
+    default: return 'not recorded';
+  }
 }
 
 /** Why a moment is shorter than it was to be. */

@@ -5,17 +5,18 @@ import { Backoff } from '../src/player/backoff';
 import { manifestTimes } from '../src/player/manifest';
 import { secondsOf, wallOf } from '../src/player/timeline';
 import { clock, dayLabel, duration, knownZone, localDate, stopwatch } from '../src/time/clock';
-import { audioLine, bitRate, byteSize, cannotPlay, codecName, missingWords, stateWords, troubleLine, videoLine } from '../src/words';
+import { audioLine, bitRate, byteSize, cannotPlay, codecName, eventWhen, eventWords, missingWords, notRecorded, stateWords, troubleLine, videoLine } from '../src/words';
 
 const camera: Camera = {
   id: 'door', state: 'live', since: '2026-11-22T17:00:00Z', last_error: null, reconnects: 0,
-  video: { codec: 'avc1.640028', width: 1920, height: 1080, fps: 29.97, bitrate_bps: 4_000_000, gop_s: 2 },
+  video: { codec: 'avc1.640028', converted_from: null, width: 1920, height: 1080, fps: 29.97, bitrate_bps: 4_000_000, gop_s: 2 },
   audio: { codec: 'mp4a.40.2', sample_rate_hz: 48_000, channels: 2, converted_from: null },
-  last_frame_age_s: 0.04, dropped_frames: 0, recording_error: null, recorded_today_s: 10, bytes_today: 10, timezone: 'Europe/Berlin',
+  last_frame_age_s: 0.04, dropped_frames: 0, recording_error: null, recording_error_code: null, recorded_today_s: 10, bytes_today: 10, timezone: 'Europe/Berlin',
 };
 
 test('a camera is described in one line, with what is known', () => {
   assert.equal(videoLine(camera), '1920 × 1080 · H.264 · 30 fps · 4.0 Mbit/s');
+  assert.equal(videoLine({ ...camera, video: { ...camera.video!, converted_from: 'MJPEG' } }), '1920 × 1080 · H.264 from MJPEG · 30 fps · 4.0 Mbit/s');
   assert.equal(videoLine({ ...camera, video: null }), '');
   assert.equal(videoLine({ ...camera, video: { ...camera.video!, fps: null, bitrate_bps: null } }), '1920 × 1080 · H.264');
   assert.equal(audioLine(camera), 'AAC, 48 kHz, stereo');
@@ -31,6 +32,14 @@ test('what is wrong with a camera, or with recording it, is said', () => {
   // An old error is no news while it is live; a full disk is.
   assert.equal(troubleLine({ ...camera, last_error: error }), '');
   assert.equal(troubleLine({ ...camera, recording_error: 'the disk is full' }), 'Not recorded: the disk is full');
+  assert.equal(troubleLine({ ...camera, recording_error: 'the disk is full' }, true), 'Live, but not recorded: the disk is full');
+});
+
+test('an event says when it was last, and how often', () => {
+  const event = { time: '2026-11-22T16:00:00Z', last: '2026-11-22T16:03:05Z', times: 1, kind: 'state', code: 'camera_refused', message: 'refused' };
+  assert.equal(eventWhen(event, 'Europe/Berlin'), 'Sun 22 Nov 17:03:05');
+  assert.equal(eventWords(event), 'refused');
+  assert.equal(eventWords({ ...event, times: 3 }), 'refused (3 times)');
 });
 
 test('codecs, rates and sizes have everyday names', () => {
@@ -102,4 +111,10 @@ test('a live manifest counts from 1970, a finished one from its first segment', 
 test('what is missing of a moment is said in words, and a new word as it is', () => {
   for (const word of ['gap', 'format_change', 'not_held', 'nothing_newer']) assert.match(missingWords(word), / /, word);
   assert.equal(missingWords('eclipse'), 'eclipse');
+});
+
+test('a gap says its cause, and nothing of one that nobody knows', () => {
+  for (const cause of ['camera', 'network', 'disk', 'restart', 'clock']) assert.match(notRecorded(cause), /^not recorded: /, cause);
+  assert.equal(notRecorded(null), 'not recorded');
+  assert.equal(notRecorded('eclipse'), 'not recorded');
 });

@@ -1,6 +1,6 @@
 // The list of all cameras.
 
-import { ApiError, fetchCameras, type Camera } from '../api';
+import { ApiError, fetchCameras, fetchUser, serverUrl, type Camera } from '../api';
 import { el, setText } from '../dom';
 import { pollWhileVisible } from '../poll';
 import { createCard, type Card } from './card';
@@ -12,10 +12,23 @@ export function showCameras(root: HTMLElement): void {
   const summary = el('p', { class: 'summary', 'aria-live': 'polite' });
   const notice = el('div', { class: 'notice', role: 'status' }, 'Loading the cameras…');
   const grid = el('div', { class: 'grid' });
+  const logout = el(
+    'form',
+    { method: 'post', action: serverUrl('logout'), hidden: '' },
+    el('button', { type: 'submit', class: 'logout' }, 'Log out'),
+  );
   const mark = el('span', { class: 'mark', 'aria-hidden': 'true' });
   root.replaceChildren(
-    el('header', { class: 'top' }, el('h1', { class: 'brand' }, mark, 'Dayreel'), summary),
+    el('header', { class: 'top' }, el('h1', { class: 'brand' }, mark, 'Dayreel'), summary, logout),
     el('main', {}, notice, grid),
+  );
+  // Who cannot be asked has nothing to log out of.
+  void fetchUser().then(
+    (user) => {
+      logout.hidden = user === null;
+      logout.title = user ?? '';
+    },
+    () => {},
   );
 
   const cards = new Map<string, Card>();

@@ -4,7 +4,8 @@
 import { el, setAttribute, setText } from '../dom';
 import { clampTo, fractionAt, ticks, timeAt, zoomed, type View } from '../time/bar';
 import { clock, dayLabel } from '../time/clock';
-import { gapsIn, spanAt, type Span } from '../time/spans';
+import { gapsIn, spanAt, type Gap, type Span } from '../time/spans';
+import { notRecorded } from '../words';
 import type { Preview } from './preview';
 
 export interface BarActions {
@@ -18,6 +19,8 @@ export interface BarState {
   readonly day: View;
   readonly zone: string;
   readonly spans: readonly Span[];
+  /** Why there is nothing, where that is known. */
+  readonly gaps: readonly Gap[];
   /** Up to here there could be a recording: now, or the end of a finished day. */
   readonly untilMs: number;
   readonly positionMs: number | null;
@@ -129,10 +132,11 @@ export function createBar(actions: BarActions, preview: Preview): Bar {
     pointer.hidden = bubble.hidden = false;
     const where = fractionAt(view, ms);
     bubble.dataset['side'] = where < 0.12 ? 'start' : where > 0.88 ? 'end' : 'middle';
-    const missing = ms > state.untilMs ? ' · not yet' : spanAt(state.spans, ms) ? '' : ' · not recorded';
+    const cause = spanAt(state.gaps, ms)?.cause ?? null;
+    const missing = ms > state.untilMs ? 'not yet' : spanAt(state.spans, ms) ? '' : notRecorded(cause);
     if (missing) preview.hide();
     else preview.show(ms, (view.toMs - view.fromMs) / Math.max(1, slider.clientWidth));
-    setText(caption, clock(ms, state.zone) + missing);
+    setText(caption, clock(ms, state.zone) + (missing && ` · ${missing}`));
   }
 
   function hideBubble(): void {

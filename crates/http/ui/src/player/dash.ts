@@ -4,6 +4,7 @@
 import { MediaPlayer, type ErrorEvent, type MediaPlayerClass, type MediaPlayerSettingClass } from 'dashjs';
 import { serverNowMs, serverUrl } from '../api';
 import type { OpenAdapter, Source } from './adapter';
+import { FirstSeek } from './first-seek';
 import { manifestTimes, type ManifestTimes } from './manifest';
 
 const SETTINGS: MediaPlayerSettingClass = {
@@ -54,8 +55,6 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
   player.updateSettings(SETTINGS);
   /** Seconds from the end of the manifest to where dash.js plays "live"; later seeks change its own figure. */
   let liveDelay: number | null = null;
-  /** Where to go as soon as the picture is there, Unix ms. */
-  let pendingMs: number | null = null;
 
   player.on('error', (event: ErrorEvent) => {
     const error = event.error;
@@ -68,21 +67,24 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
   player.on('streamInitialized', () => {
     liveDelay ??= player.getTargetLiveDelay();
   });
-  const onMetadata = () => {
-    const manifest = times();
-    if (pendingMs !== null && manifest) player.seekToPresentationTime(pendingMs / 1000 - manifest.originS);
-    pendingMs = null;
-  };
-  video.addEventListener('loadedmetadata', onMetadata);
+  const seek = new FirstSeek(
+    video,
+    (wallMs) => {
+      const manifest = times();
+      if (manifest) player.seekToPresentationTime(wallMs / 1000 - manifest.originS);
+    },
+    null,
+  );
 
   let known: ManifestTimes | null = null;
   let knownAt = -Infinity;
   function times(): ManifestTimes | null {
     const now = performance.now();
-    if (player.isReady() && now - knownAt > TIMES_CACHE_MS) {
+    // What is not known yet is asked for every time: a seek that found nothing would be lost.
+    if (player.isReady() && (!known || now - knownAt > TIMES_CACHE_MS)) {
       knownAt = now;
       const fresh = manifestTimes(player.getManifest());
-      // After midnight it is the manifest of a finished day, whose times begin at 0: the player's go on since 1970.
+      // A day that has ended while it was watched has a manifest whose times begin at 0: the player's go on since 1970.
       known = fresh && known ? { ...fresh, originS: known.originS } : fresh;
     }
     return known;
@@ -93,11 +95,7 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
 
   return {
     engine: 'dash',
-    seekToWall(wallMs) {
-      const manifest = times();
-      if (manifest && video.readyState > 0) player.seekToPresentationTime(wallMs / 1000 - manifest.originS);
-      else pendingMs = wallMs;
-    },
+    seekToWall: (wallMs) => seek.to(wallMs),
     wallNow() {
       const manifest = times();
       if (!manifest || video.readyState === 0) return null;
@@ -113,7 +111,7 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
       return end ? Math.min(end + manifest.originS - liveDelay, manifest.endS - manifest.lastDurationS) * 1000 : null;
     },
     destroy() {
-      video.removeEventListener('loadedmetadata', onMetadata);
+      seek.destroy();
       player.destroy();
     },
   };

@@ -4,6 +4,7 @@ import Hls, { type ErrorData, type HlsConfig } from 'hls.js';
 import { offsetAtWall } from '../time/spans';
 import type { OpenAdapter, Source } from './adapter';
 import { Backoff } from './backoff';
+import { FirstSeek } from './first-seek';
 import { secondsOf, wallOf } from './timeline';
 
 const CONFIG: Partial<HlsConfig> = {
@@ -35,7 +36,6 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
   const backoff = new Backoff();
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
   let lastMediaRecovery = -Infinity;
-  let wantedMs = source.startWallMs;
 
   const fragments = () => hls.latestLevelDetails?.fragments ?? [];
 
@@ -46,15 +46,15 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
     return 0.001 + Math.max(0, ...playlists.map((playlist) => playlist?.fragmentStart ?? 0));
   };
 
-  const onMetadata = () => {
+  const seek = new FirstSeek(
+    video,
+    (wallMs) => {
+      const seconds = secondsOf(fragments(), wallMs);
+      if (seconds !== null) video.currentTime = Math.max(seconds, earliest());
+    },
     // The start was worked out from the recorded spans; the playlist knows it exactly.
-    const exact = wantedMs === null ? null : secondsOf(fragments(), wantedMs);
-    wantedMs = null;
-    if (exact !== null && Math.abs(exact - video.currentTime) > 0.5) {
-      video.currentTime = Math.max(exact, earliest());
-    }
-  };
-  video.addEventListener('loadedmetadata', onMetadata);
+    source.startWallMs,
+  );
   hls.on(Hls.Events.FRAG_BUFFERED, () => backoff.reset());
   hls.on(Hls.Events.ERROR, (_event, data) => {
     if (data.fatal) recover(data);
@@ -85,11 +85,7 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
 
   return {
     engine: 'hls',
-    seekToWall(wallMs) {
-      const seconds = secondsOf(fragments(), wallMs);
-      if (seconds === null || video.readyState === 0) wantedMs = wallMs;
-      else video.currentTime = Math.max(seconds, earliest());
-    },
+    seekToWall: (wallMs) => seek.to(wallMs),
     wallNow() {
       return video.readyState === 0 ? null : wallOf(fragments(), video.currentTime);
     },
@@ -99,7 +95,7 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
     },
     destroy() {
       clearTimeout(retryTimer);
-      video.removeEventListener('loadedmetadata', onMetadata);
+      seek.destroy();
       hls.destroy();
     },
   };

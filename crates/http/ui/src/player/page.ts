@@ -11,9 +11,11 @@ import { cannotPlay, stateWords, troubleLine } from '../words';
 import type { EngineName } from './adapter';
 import { createBar } from './bar';
 import { chosenEngine, mediaSource, rememberEngine, usableEngines } from './engines';
+import { createEvents } from './events';
 import { showDays, showFacts } from './facts';
 import { listenToKeys } from './keys';
 import { createMoment } from './moment';
+import { goesPastDisk } from './path';
 import { createPreview } from './preview';
 import { Session } from './session';
 import { createTimelapses } from './timelapses';
@@ -45,8 +47,9 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     live: () => session.goLive(),
   }, createPreview(cameraId));
   const timelapses = createTimelapses(cameraId);
+  const events = createEvents(cameraId, () => zone());
   const moment = createMoment(cameraId, () => zone());
-  const view = createView(cameraId, engines, { bar: bar.element, moment, timelapses: timelapses.element });
+  const view = createView(cameraId, engines, { bar: bar.element, moment, timelapses: timelapses.element, events: events.element });
   root.replaceChildren(view.header, view.main);
   const session = new Session(view.video, cameraId, engine ?? 'hls');
   const { video } = view;
@@ -92,6 +95,20 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     tick();
   }
 
+  /** From the recording, or past a disk that cannot be written. */
+  function choosePath(): void {
+    const today = days.find((day) => day.today);
+    if (!camera || !session.day?.today || unplayable() !== null) return;
+    session.goPastDisk(goesPastDisk({
+      pastDisk: session.pastDisk,
+      live: camera.state === 'live',
+      recordingError: camera.recording_error_code,
+      follows: session.follow,
+      recordedUntilMs: today?.spans.at(-1)?.endMs ?? 0,
+      nowMs: serverNowMs(),
+    }));
+  }
+
   function chooseEngine(next: EngineName): void {
     engine = next;
     rememberEngine(next);
@@ -117,7 +134,7 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     if (serverProblem) return `${serverProblem} Trying again…`;
     const away = camera && camera.state !== 'live' && session.day?.today !== false ? camera : null;
     if (away) return [stateWords(away.state).sentence, away.last_error?.message].filter(Boolean).join('\n');
-    if (camera?.recording_error && session.day?.today !== false) return troubleLine(camera);
+    if (camera?.recording_error && session.day?.today !== false) return troubleLine(camera, session.pastDisk);
     if (session.trouble) return session.trouble;
     if (camera && days.length > 0 && session.day?.spans.length === 0) return 'Nothing is recorded yet.';
     return null;
@@ -163,7 +180,7 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     const today = session.day?.today !== false;
     const nowMs = Math.max(serverNowMs(), session.adapter?.liveEdge() ?? 0);
     const day = session.dayView() ?? localDay(nowMs, zone());
-    bar.show({ day, zone: zone(), spans: drawnSpans(nowMs), untilMs: today ? Math.min(nowMs, day.toMs) : day.toMs, positionMs: wall, live });
+    bar.show({ day, zone: zone(), spans: drawnSpans(nowMs), gaps: session.day?.gaps ?? [], untilMs: today ? Math.min(nowMs, day.toMs) : day.toMs, positionMs: wall, live });
   }
 
   /** The recording as the bar draws it: up to now while the camera delivers. */
@@ -238,6 +255,7 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
       showAbout();
       showPoster();
       if (learnt && session.day && !session.adapter) openDay(session.day);
+      choosePath();
       if (!daysPoll) daysPoll = pollWhileVisible(askForDays, DAYS_POLL_MS);
       else if (changed) daysPoll.now();
     } catch (error) {
@@ -260,9 +278,11 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
     }
     session.update(days);
     void timelapses.refresh(signal);
+    void events.refresh(signal);
     const today = days.find((day) => day.today) ?? emptyToday(zone());
     if (!session.day) openDay(today);
     else if (session.day.today && !session.adapter && !session.trouble && today.spans.length > 0) openDay(today);
+    choosePath();
     showAbout();
   }
 
@@ -284,5 +304,5 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
 /** Today as the calendar has it, for a camera that has recorded nothing at all. */
 function emptyToday(zone: string): Day {
   const now = serverNowMs();
-  return { date: localDate(now, zone), today: true, bytes: 0, spans: [], ...localDay(now, zone) };
+  return { date: localDate(now, zone), today: true, bytes: 0, spans: [], gaps: [], ...localDay(now, zone) };
 }

@@ -24,6 +24,8 @@ const REACH_MS = 2_000;
 const SERVER_RETRY_MS = 1_000;
 /** A new day needs as much before a player can keep its distance from the live edge in it; the old one lasts so long. */
 const ENOUGH_MS = 12_000;
+/** A player that has not come over midnight by then will not by itself. */
+const TOO_LONG_MS = 60_000;
 
 function recordedMs(day: Day): number {
   return day.spans.reduce((sum, span) => sum + span.endMs - span.startMs, 0);
@@ -38,6 +40,8 @@ export class Session {
   follow = true;
   /** The viewer wants it to play; the browser may not have begun yet. */
   wantsPlay = true;
+  /** The live picture comes past the disk, as MPEG-TS: nothing can be written. */
+  pastDisk = false;
   /** Without the server it is no use to open a player again; what is on the screen stays. */
   serverAnswers = true;
 
@@ -71,15 +75,21 @@ export class Session {
     this.close();
     this.day = day;
     this.follow = day.today && atMs === null;
+    this.pastDisk &&= this.follow;
+    const pastDisk = this.pastDisk;
     this.lastWallMs = atMs;
     const turn = this.opening;
-    void loadEngine(this.engine).then(
+    // There is no MPEG-TS in DASH.
+    const engine = pastDisk && this.engine === 'dash' ? 'hls' : this.engine;
+    void loadEngine(engine).then(
       (openAdapter) => {
         if (turn !== this.opening) return;
-        // By its date, also today: after midnight "today" would be another day's playlist.
-        const folder = serverUrl(`${this.cameraId}/stream/${day.date}/`);
+        // By its date, also today: after midnight "today" would be another day's playlist. dash.js goes on in
+        // that; a manifest that turns static sends it to times counted from 0, where it has nothing.
+        const name = day.today && this.goesOn() ? 'today' : day.date;
+        const folder = serverUrl(`${this.cameraId}/${pastDisk ? 'live' : `stream/${name}`}/`);
         const startWallMs = atMs === null ? null : playableAt(day.spans, atMs);
-        const source = { folder, live: day.today, startWallMs, spans: () => this.day?.spans ?? [] };
+        const source = { folder, live: day.today, startWallMs, spans: () => (pastDisk ? [] : (this.day?.spans ?? [])) };
         this.adapter = openAdapter(this.video, source, (trouble) => this.onTrouble(trouble));
       },
       () => this.onTrouble({ kind: 'network', fatal: true, message: 'the player could not be loaded' }),
@@ -103,6 +113,14 @@ export class Session {
     this.reopen();
   }
 
+  /** Shows the live picture past the disk, or from the recording again. */
+  goPastDisk(pastDisk: boolean): void {
+    if (pastDisk === this.pastDisk || !this.day) return;
+    this.pastDisk = pastDisk;
+    this.trouble = null;
+    this.open(this.day, null);
+  }
+
   /** Takes in a newer list of what is recorded. At midnight the day on screen turns into a finished one. */
   update(days: readonly Day[]): void {
     const current = this.day;
@@ -114,14 +132,20 @@ export class Session {
       const wall = this.lastWallMs;
       const today = days.find((day) => day.today);
       if (!this.follow && same && wall !== null) this.open(same, wall);
-      else if (today && recordedMs(today) >= ENOUGH_MS) this.open(today, null);
+      else if (today && this.goesOn() && (today.spans[0]?.startMs ?? Infinity) <= (wall ?? 0)) this.day = today;
+      else if (today && recordedMs(today) >= (this.goesOn() ? TOO_LONG_MS : ENOUGH_MS)) this.open(today, null);
     }
+  }
+
+  /** The player goes on over midnight by itself. */
+  private goesOn(): boolean {
+    return this.engine === 'dash';
   }
 
   /** What is recorded of the day, up to what the player can already see. */
   spans(): Span[] {
     const spans = this.day?.spans ?? [];
-    return this.day?.today ? grownTo(spans, this.adapter?.liveEdge() ?? 0) : [...spans];
+    return this.day?.today && !this.pastDisk ? grownTo(spans, this.adapter?.liveEdge() ?? 0) : [...spans];
   }
 
   /** Plays from `wallMs`, or from the next recorded instant; from the live edge when that is later. */
@@ -200,7 +224,7 @@ export class Session {
     const stuckMs = this.stuckMs();
     const spans = this.spans();
     if (now - this.jumpedAt < JUMP_PAUSE_MS) return;
-    const exit = gapExit(spans, wall, stuckMs > STUCK_MS);
+    const exit = this.pastDisk ? null : gapExit(spans, wall, stuckMs > STUCK_MS);
     const edge = adapter.liveEdge();
     // The server may know of a recording before the player's own list has it: then a moment later.
     const reachable = edge === null || (exit ?? 0) < edge + REACH_MS;
@@ -210,7 +234,7 @@ export class Session {
     } else if (this.follow && !this.video.paused && edge !== null && edge - wall > CATCH_UP_MS) {
       this.jumpedAt = now;
       adapter.seekToWall(edge);
-    } else if (stuckMs > HOPELESS_MS && (spanAt(spans, wall)?.endMs ?? 0) - wall > HOPELESS_MS / 2) {
+    } else if (stuckMs > HOPELESS_MS && (this.pastDisk || (spanAt(spans, wall)?.endMs ?? 0) - wall > HOPELESS_MS / 2)) {
       this.reopen();
     }
   }
@@ -230,7 +254,9 @@ export class Session {
     }
     this.follow = false;
     this.progressAt = performance.now();
-    adapter.seekToWall(target);
+    // What is recorded is not in the live view.
+    if (this.pastDisk && this.day) this.open(this.day, target);
+    else adapter.seekToWall(target);
   }
 
   private async play(): Promise<void> {

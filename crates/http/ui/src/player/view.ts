@@ -15,10 +15,11 @@ interface Parts {
   readonly bar: HTMLElement;
   readonly moment: { readonly button: HTMLButtonElement; readonly element: HTMLElement };
   readonly timelapses: HTMLElement;
+  readonly events: HTMLElement;
 }
 
 /** Builds the page of `cameraId` with its parts in their places. */
-export function createView(cameraId: string, engines: readonly EngineName[], { bar, moment, timelapses }: Parts) {
+export function createView(cameraId: string, engines: readonly EngineName[], { bar, moment, timelapses, events }: Parts) {
   const badge = createBadge();
   const video = el('video', { playsinline: '', preload: 'auto', 'aria-label': `Picture of ${cameraId}` });
   const spinner = el('div', { class: 'spinner', hidden: '', 'aria-hidden': 'true' });
@@ -69,6 +70,7 @@ export function createView(cameraId: string, engines: readonly EngineName[], { b
     days,
     timelapses,
     el('section', { class: 'about', 'aria-label': 'About the camera' }, facts, el('div', { class: 'choice' }, el('span', {}, 'Player'), enginePicker)),
+    events,
   );
 
   return {

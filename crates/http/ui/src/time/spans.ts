@@ -8,13 +8,19 @@ export interface Span {
   readonly endMs: number;
 }
 
+/** What was not recorded, and why if anybody knows. Lists are in order and do not overlap. */
+export interface Gap extends Span {
+  /** `camera`, `network`, `disk`, `restart`, `clock`. */
+  readonly cause: string | null;
+}
+
 /** Lands inside the first picture of a span although times arrive rounded to a ms. */
 const INTO_SPAN_MS = 40;
 /** Players stop a little before the end of a span: their last picture is shown, the next one is missing. */
 const EDGE_MS = 1_500;
 
 /** The span that contains `ms`, if any. */
-export function spanAt(spans: readonly Span[], ms: number): Span | undefined {
+export function spanAt<S extends Span>(spans: readonly S[], ms: number): S | undefined {
   return spans.find((span) => span.startMs <= ms && ms < span.endMs);
 }
 

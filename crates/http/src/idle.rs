@@ -1,0 +1,204 @@
+//! Ends connections on which nothing is answered for too long.
+//!
+//! actix bounds the head of the first request of a connection, and the time without any request. A
+//! client that begins a second one and never ends it, or sends the body of one letter by letter, it
+//! would wait for as long as it likes.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    Error,
+    body::{BodySize, MessageBody},
+    dev::{Extensions, ServiceRequest, ServiceResponse},
+    middleware::Next,
+    rt::net::TcpStream,
+};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
+use rustix::net::{Shutdown, shutdown};
+
+/// Longer than a connection without requests is kept, and than any answer takes to begin.
+const UNANSWERED: Duration = Duration::from_secs(90);
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Watches connections. Clones watch the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch(Arc<Mutex<Vec<Weak<Connection>>>>);
+
+/// One connection.
+#[derive(Debug)]
+struct Connection {
+    /// Another descriptor of its socket, by which it can be ended from here.
+    socket: OwnedFd,
+    use_: Mutex<Use>,
+}
+
+#[derive(Debug)]
+struct Use {
+    /// Answers that are being sent; HTTP/2 has several.
+    answers: usize,
+    /// When that was last said of it: it came, was asked for something, has got an answer.
+    last: Instant,
+}
+
+impl Connection {
+    /// Whether nothing has been answered for [`UNANSWERED`].
+    fn is_idle(&self, now: Instant) -> bool {
+        let used = self.use_.lock();
+        used.answers == 0 && now.saturating_duration_since(used.last) > UNANSWERED
+    }
+
+    fn change(&self, change: impl FnOnce(&mut usize)) {
+        let mut used = self.use_.lock();
+        change(&mut used.answers);
+        used.last = Instant::now();
+    }
+}
+
+impl Watch {
+    /// Begins to watch a connection; until its extensions are dropped.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub(crate) fn meet(&self, stream: &TcpStream, extensions: &mut Extensions) -> io::Result<()> {
+        let connection = Arc::new(Connection {
+            socket: stream.as_fd().try_clone_to_owned()?,
+            use_: Mutex::new(Use {
+                answers: 0,
+                last: Instant::now(),
+            }),
+        });
+        self.0.lock().push(Arc::downgrade(&connection));
+        extensions.insert(connection);
+        Ok(())
+    }
+
+    /// Ends what is idle at `now`, and forgets what has ended.
+    fn step(&self, now: Instant) {
+        self.0.lock().retain(|connection| {
+            let Some(connection) = connection.upgrade() else {
+                return false;
+            };
+            if connection.is_idle(now) {
+                // The next read finds the end. It may have ended already.
+                let _ = shutdown(&connection.socket, Shutdown::Both);
+                return false;
+            }
+            true
+        });
+    }
+
+    /// Never returns.
+    pub(crate) async fn keep_looking(self) {
+        let mut tick = tokio::time::interval(LOOK);
+        loop {
+            tick.tick().await;
+            self.step(Instant::now());
+        }
+    }
+}
+
+/// Says to the connection of a request that it is used, while the answer is sent.
+pub(crate) async fn use_connection<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<Sending<B>>, Error> {
+    let connection = request.conn_data::<Arc<Connection>>().cloned();
+    if let Some(connection) = &connection {
+        connection.change(|_| ());
+    }
+    let response = next.call(request).await?;
+    Ok(response.map_body(|_, body| Sending {
+        body,
+        _answer: connection.map(Answer::begin),
+    }))
+}
+
+/// An answer that is being sent, until it is dropped.
+#[derive(Debug)]
+struct Answer(Arc<Connection>);
+
+impl Answer {
+    fn begin(connection: Arc<Connection>) -> Self {
+        connection.change(|answers| *answers += 1);
+        Self(connection)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.0.change(|answers| *answers -= 1);
+    }
+}
+
+pin_project! {
+    /// A body, which holds its connection for as long as it takes.
+    pub(crate) struct Sending<B> {
+        #[pin]
+        body: B,
+        _answer: Option<Answer>,
+    }
+}
+
+impl<B: MessageBody> MessageBody for Sending<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, B::Error>>> {
+        self.project().body.poll_next(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn what_is_not_answered_is_ended_and_what_is_being_sent_is_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let watch = Watch::default();
+        let pair = || {
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            server.set_nonblocking(true).unwrap();
+            let server = TcpStream::from_std(server).unwrap();
+            let mut extensions = Extensions::new();
+            watch.meet(&server, &mut extensions).unwrap();
+            (client, server, extensions)
+        };
+        let (mut idle, _idle, _kept) = pair();
+        let (sent, _sent, extensions) = pair();
+        let answer = Answer::begin(Arc::clone(extensions.get::<Arc<Connection>>().unwrap()));
+        let (_, _, gone) = pair();
+        drop(gone);
+
+        watch.step(Instant::now() + UNANSWERED / 2);
+        assert_eq!(watch.0.lock().len(), 2, "the one that is gone is forgotten");
+        watch.step(Instant::now() + UNANSWERED * 2);
+        assert_eq!(watch.0.lock().len(), 1);
+        assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+        drop(answer);
+        watch.step(Instant::now() + UNANSWERED / 2);
+        assert_eq!(watch.0.lock().len(), 1, "it has just been answered");
+        sent.set_nonblocking(true).unwrap();
+        let still_open = sent.peek(&mut [0]).unwrap_err();
+        assert_eq!(still_open.kind(), io::ErrorKind::WouldBlock);
+    }
+}
