@@ -20,7 +20,7 @@ pub(crate) fn check(config: &ConfigArgs) -> anyhow::Result<ExitCode> {
             return Ok(BAD_CONFIG.into());
         }
     };
-    let file = loaded.file.display();
+    let file = loaded.source();
     for warning in &loaded.warnings {
         writeln!(io::stderr(), "{file}: warning: {warning}").context("writing to stderr")?;
     }

@@ -7,13 +7,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::OsStringValueParser};
 use dayreel_config::{ConfigError, Loaded, SystemEnv};
 use tracing_subscriber::EnvFilter;
 
-use crate::{demo::DemoArgs, timelapse::TimelapseArgs, verify::VerifyArgs};
+use crate::{
+    demo::DemoArgs,
+    health::HealthArgs,
+    packaging::{CompletionsArgs, ManArgs},
+    probe::ProbeArgs,
+    timelapse::TimelapseArgs,
+    user::UserArgs,
+    verify::VerifyArgs,
+};
 
 /// Exit code of a bad configuration; clap's for a bad command line is the same.
 pub(crate) const BAD_CONFIG: u8 = 2;
 
 const ENVIRONMENT: &str = "\
-DAYREEL_LISTEN, DAYREEL_DATA_DIR, DAYREEL_TIMEZONE and DAYREEL_AUTH override the keys of [server].
+Every key of the configuration can be a variable: DAYREEL_LISTEN and so on override those of
+[server], DAYREEL_CAMERA_1_ID, DAYREEL_CAMERA_1_RTSP and so on are a camera.
 Exit codes: 0 done, 1 failed, 2 bad command line or configuration, 3 recordings are not sound.";
 
 /// An IP camera server: live HLS and MPEG-DASH, a day at a time.
@@ -38,10 +47,22 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Make the timelapse of a day again from its recordings
     Timelapse(TimelapseArgs),
+    /// Who may log in: add, list or remove users, change a password
+    User(UserArgs),
+    /// Ask the server on this machine whether it is alive
+    Health(HealthArgs),
+    /// Connect to a camera once: what does it send, and what would become of it?
+    Probe(ProbeArgs),
+    /// Print the files of the GStreamer plugins that are used; for those who make packages
+    Plugins,
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
 }
 
 /// Which configuration.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ConfigArgs {
     /// Configuration file; default: config/dayreel.toml, then /etc/dayreel/dayreel.toml
     // Not a PathBuf: its parser refuses the empty variable of `DAYREEL_CONFIG=` in a compose file.
@@ -91,7 +112,8 @@ pub(crate) struct LogFilter(String);
 
 impl LogFilter {
     pub(crate) fn to_env_filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        // Its log names what is asked for, and that of a webhook is often a secret.
+        EnvFilter::new(format!("{},ureq=warn,ureq_proto=warn", self.0))
     }
 }
 
@@ -121,6 +143,7 @@ mod tests {
         let commands = [&root].into_iter().chain(root.get_subcommands());
         let options: Vec<_> = commands
             .flat_map(|command| command.get_arguments())
+            .filter(|argument| !argument.is_positional())
             .collect();
         assert!(options.len() >= 3);
         for option in options {

@@ -4,8 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use dayreel_config::{Auth, Camera as CameraConfig, Settings, SystemEnv, Timelapse, Transport};
+use dayreel_config::{
+    Auth, Camera as CameraConfig, OnLoss, Settings, SystemEnv, Timelapse, Transport, Trust,
+};
 use dayreel_core::CameraId;
+use tempfile::TempDir;
 
 use crate::server::{Server, asked_to_end};
 
@@ -32,11 +35,13 @@ const READY_TIMEOUT: Duration = Duration::from_secs(10);
 /// when there is something to see.
 pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
     // Dropped, and with it deleted, after everything else has ended.
-    let folder = tempfile::tempdir().context("cannot make a folder for the demo")?;
-    let data_dir = args
-        .data
-        .clone()
-        .unwrap_or_else(|| folder.path().to_owned());
+    let own = match args.data {
+        Some(_) => None,
+        None => Some(tempfile::tempdir().context("cannot make a folder for the demo")?),
+    };
+    let given = args.data.as_deref();
+    let data_dir = given.or(own.as_ref().map(TempDir::path));
+    let data_dir = data_dir.context("no folder for the demo")?.to_owned();
     let timezone = dayreel_config::system_timezone(&SystemEnv).0;
     let sources = dayreel_testcam::demo_cameras().context("cannot start the demo's cameras")?;
     let mut cameras = Vec::new();
@@ -50,6 +55,8 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
             timelapse_days_to_keep: None,
             timezone,
             transport: Transport::Tcp,
+            trust: Trust::Roots,
+            on_loss: OnLoss::Keep,
             audio: true,
             segment: Duration::from_secs(dayreel_config::DEFAULT_SEGMENT_S.into()),
             frame_max_age: Duration::from_secs(dayreel_config::DEFAULT_FRAME_MAX_AGE_S.into()),
@@ -64,12 +71,19 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
         min_free_bytes: dayreel_config::DEFAULT_MIN_FREE_BYTES,
         timezone,
         auth: Auth::None,
+        tls: None,
+        trusted_proxies: Vec::new(),
     };
-    let settings = Settings { server, cameras };
+    let settings = Settings {
+        server,
+        cameras,
+        users: Vec::new(),
+        webhooks: Vec::new(),
+    };
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let end = asked_to_end()?;
-        let server = Server::start(&settings)?;
+        let server = Server::start(&settings, None)?;
         let address = server.address()?;
         let ready = server.all_live();
         let announce = async move {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     cli::{BAD_CONFIG, ConfigArgs},
     server::{Server, asked_to_end},
+    systemd,
 };
 
 /// Serves until SIGTERM or SIGINT. Exit codes: 0 after a clean end, 2 bad configuration, 1 (as an
@@ -25,9 +26,17 @@ pub(crate) fn run(config: &ConfigArgs) -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let end = asked_to_end()?;
-        let server = Server::start(&loaded.settings)?;
-        tracing::info!("listening on http://{}/", server.address()?);
-        server.serve(end).await
+        let server = Server::start(&loaded.settings, Some(config))?;
+        tracing::info!("listening on {}://{}/", server.scheme(), server.address()?);
+        systemd::ready();
+        let end = async {
+            end.await;
+            systemd::stopping();
+        };
+        tokio::select! {
+            served = server.serve(end) => served,
+            never = systemd::keep_alive() => never,
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,21 +8,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use dayreel_archive::{Limits, Retention, Store, SystemDisk};
-use dayreel_config::{Camera as CameraConfig, Settings};
-use dayreel_core::{Clock, SystemClock, TICKS_PER_SECOND};
-use dayreel_http::{App, CameraEntry};
-use dayreel_pipeline::{
-    Camera, CameraSettings, CameraState, Timing,
-    frame::FrameSettings,
-    moment::{MomentDesk, MomentMaker, MomentSettings},
-};
+use dayreel_archive::{Retention, Store};
+use dayreel_config::{ConfigError, Loaded, Settings};
+use dayreel_core::CameraId;
+use dayreel_http::{Certificate, NotReloaded, ReloadAnswer, Reloaded, Reloads};
+use dayreel_pipeline::CameraState;
+use rustix::process::{getgid, getuid};
 use tokio::{
-    runtime::Handle,
     signal::unix::{SignalKind, signal},
+    sync::{Mutex, mpsc::Receiver},
 };
 
-use crate::timelapse::TimelapseThread;
+use crate::{cli::ConfigArgs, fleet::Fleet, open_files, watch::watch};
 
 /// How often a camera that is waited for is asked.
 const LIVE_POLL: Duration = Duration::from_millis(20);
@@ -42,21 +39,23 @@ const MOMENT_TIMEOUT: Duration = Duration::from_millis(1200);
 /// A server that listens and whose cameras run.
 pub(crate) struct Server {
     listener: TcpListener,
-    app: App,
-    cameras: Vec<Arc<Camera>>,
-    retention: Arc<Retention>,
-    moments: MomentDesk,
-    timelapses: TimelapseThread,
-    /// The data directory is ours until the last camera has stopped.
-    _store: Store,
+    /// Of HTTPS.
+    certificate: Option<Certificate>,
+    fleet: Fleet,
+    /// Of HTTP, at once.
+    most_connections: usize,
+    /// Where the configuration is read again, and who asks for that.
+    reloads: Option<(ConfigArgs, Receiver<ReloadAnswer>, Reloads)>,
 }
 
 impl Server {
-    /// Opens the data directory, takes the address, and starts the cameras.
+    /// Opens the data directory, takes the address, and starts the cameras. `config` is where
+    /// `settings` are from, if they can be read again.
     ///
     /// Everything that can be refused is tried before the first camera starts. Called on the
     /// runtime that moments are to be made on.
-    pub(crate) fn start(settings: &Settings) -> Result<Self> {
+    pub(crate) fn start(settings: &Settings, config: Option<&ConfigArgs>) -> Result<Self> {
+        let most_connections = open_files::connections(open_files::raise());
         dayreel_pipeline::init()?;
         let server = &settings.server;
         let store = match server.require_marker {
@@ -65,9 +64,11 @@ impl Server {
         };
         let store = store.with_context(|| {
             format!(
-                "cannot record into {}: make it writable for this user, or choose another with \
-                 `data_dir` or DAYREEL_DATA_DIR",
-                server.data_dir.display()
+                "cannot record into {}: make it writable for this user (chown {}:{}), or choose \
+                 another with `data_dir` or DAYREEL_DATA_DIR",
+                server.data_dir.display(),
+                getuid().as_raw(),
+                getgid().as_raw()
             )
         })?;
         let listener = dayreel_http::bind(server.listen).with_context(|| {
@@ -77,48 +78,21 @@ impl Server {
                 server.listen
             )
         })?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let mut cameras = Vec::new();
-        let mut entries = Vec::new();
-        let mut retention = Vec::new();
-        let moments = MomentDesk::new(Handle::current());
-        let mut archives = Vec::new();
-        for config in &settings.cameras {
-            let archive = store
-                .camera(config.id.clone(), config.timezone, Arc::clone(&clock))
-                .with_context(|| format!("cannot read the recordings of {}", config.id))?;
-            archive.expect_segments_of(ticks(config.segment));
-            let settings = camera_settings(config);
-            let frames = FrameSettings {
-                max_age: config.frame_max_age,
-                ..FrameSettings::default()
-            };
-            let camera = Camera::start(settings, &archive, Arc::clone(&clock))?;
-            let camera = Arc::new(camera);
-            retention.push((Arc::clone(&archive), limits(config)));
-            archives.push((config, Arc::clone(&archive)));
-            let maker = MomentMaker::new(
-                (Arc::clone(camera.ring()), Arc::clone(camera.sound_ring())),
-                Arc::clone(&archive),
-                Arc::clone(&clock),
-                moment_settings(config),
-                moments.clone(),
-            );
-            let entry = CameraEntry::new(archive, Arc::clone(&camera), frames, maker);
-            entries.push(entry);
-            cameras.push(camera);
-        }
-        let disk = Box::new(SystemDisk);
-        let retention = Arc::new(Retention::new(retention, server.min_free_bytes, disk));
-        let timelapses = TimelapseThread::start(&archives, &clock)?;
+        let tls = server.tls.as_ref();
+        let certificate = tls
+            .map(|tls| Certificate::read(&tls.certificate, &tls.key))
+            .transpose()?;
+        let reloads = config.map(|config| {
+            let (reloads, asked) = Reloads::channel();
+            (config.clone(), asked, reloads)
+        });
+        let asks = reloads.as_ref().map(|(.., reloads)| reloads.clone());
         Ok(Self {
             listener,
-            app: App::new(entries, clock, Arc::clone(&retention)),
-            cameras,
-            retention,
-            moments,
-            timelapses,
-            _store: store,
+            certificate,
+            fleet: Fleet::start(store, settings, asks)?,
+            most_connections,
+            reloads,
         })
     }
 
@@ -129,9 +103,17 @@ impl Server {
             .context("cannot read the address")
     }
 
+    /// `https`, or `http`.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        match self.certificate {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// Ready when every camera delivers.
     pub(crate) fn all_live(&self) -> impl Future<Output = ()> + use<> {
-        let cameras = self.cameras.clone();
+        let cameras = self.fleet.cameras();
         async move {
             let mut tick = tokio::time::interval(LIVE_POLL);
             while cameras
@@ -146,29 +128,44 @@ impl Server {
     /// Serves until `shutdown` is ready, then ends in this order: no more requests, then the
     /// cameras, all at once, each of which closes its recordings. Moments that are being made end
     /// meanwhile.
-    pub(crate) async fn serve(mut self, shutdown: impl Future<Output = ()>) -> Result<()> {
-        let expiring = tokio::spawn(look_after_the_disk(self.retention));
-        let moments = self.moments;
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let (app, moments) = (self.fleet.app(), self.fleet.moments());
+        let expiring = tokio::spawn(look_after_the_disk(self.fleet.retention()));
+        let (retention, webhooks) = (self.fleet.retention(), self.fleet.webhooks());
+        let fleet = Arc::new(Mutex::new(self.fleet));
+        let watching = watch(Arc::clone(&fleet), retention, app.moments_made(), webhooks);
+        let mut others = vec![expiring, tokio::spawn(watching)];
+        if let Some((config, asked, reloads)) = self.reloads {
+            let reloading = reload_when_asked(Arc::clone(&fleet), config, asked);
+            others.extend([
+                tokio::spawn(reloading),
+                tokio::spawn(ask_at_hangup(reloads)?),
+            ]);
+        }
         let shutdown = async {
             shutdown.await;
             moments.begin_close();
         };
-        let served = dayreel_http::serve(self.app, self.listener, shutdown).await;
-        expiring.abort();
-        self.timelapses.begin_end();
+        let served = dayreel_http::serve(
+            app,
+            self.listener,
+            self.certificate,
+            self.most_connections,
+            shutdown,
+        )
+        .await;
+        for task in others {
+            task.abort();
+            // So that what it held is let go.
+            let _ = task.await;
+        }
         tracing::info!("closing the recordings");
-        let deadline = Instant::now() + CLOSE_TIMEOUT;
-        self.cameras
-            .iter()
-            .for_each(|camera| camera.begin_shutdown());
-        let cameras = self.cameras;
-        let close = move || {
-            cameras
-                .iter()
-                .filter(|camera| !camera.shutdown(deadline))
-                .count()
+        let close = async {
+            // A reload that is going on is waited for.
+            let mut fleet = Arc::clone(&fleet).lock_owned().await;
+            let deadline = Instant::now() + CLOSE_TIMEOUT;
+            tokio::task::spawn_blocking(move || fleet.shutdown(deadline)).await
         };
-        let close = tokio::task::spawn_blocking(close);
         let (close, unmade) = tokio::join!(close, moments.close(MOMENT_TIMEOUT));
         if unmade > 0 {
             tracing::error!(moments = unmade, "not all moments could be made in time");
@@ -179,6 +176,70 @@ impl Server {
         }
         served.context("the HTTP server failed")
     }
+}
+
+/// Reads the configuration again whenever somebody asks, one after the other.
+async fn reload_when_asked(
+    fleet: Arc<Mutex<Fleet>>,
+    config: ConfigArgs,
+    mut asked: Receiver<ReloadAnswer>,
+) {
+    while let Some(answer) = asked.recv().await {
+        let mut fleet = Arc::clone(&fleet).lock_owned().await;
+        let config = config.clone();
+        let reload = tokio::task::spawn_blocking(move || reload(&mut fleet, &config));
+        let reloaded = reload.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "reading the configuration again failed");
+            Err(NotReloaded::CameraNotStarted("internal error".to_owned()))
+        });
+        match &reloaded {
+            Ok(done) => say(done),
+            Err(error) => tracing::error!("the configuration has not been taken over: {error}"),
+        }
+        // Whoever asked may be gone.
+        let _ = answer.send(reloaded);
+    }
+}
+
+fn say(done: &Reloaded) {
+    for warning in &done.warnings {
+        tracing::warn!("{warning}");
+    }
+    let list = |ids: &[CameraId]| {
+        let ids: Vec<_> = ids.iter().map(CameraId::as_str).collect();
+        ids.join(" ")
+    };
+    tracing::info!(
+        added = list(&done.added),
+        removed = list(&done.removed),
+        restarted = list(&done.restarted),
+        changed = list(&done.changed),
+        unchanged = list(&done.unchanged),
+        "the configuration has been read again"
+    );
+}
+
+fn reload(fleet: &mut Fleet, config: &ConfigArgs) -> Result<Reloaded, NotReloaded> {
+    let refused = |error: ConfigError| NotReloaded::BadConfiguration(error.to_string());
+    let Loaded {
+        settings, warnings, ..
+    } = config.load().map_err(refused)?;
+    let reloaded = fleet.reload(&settings)?;
+    Ok(Reloaded {
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+        ..reloaded
+    })
+}
+
+/// SIGHUP asks for the configuration to be read again.
+fn ask_at_hangup(reloads: Reloads) -> Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            // What became of it is in the log.
+            let _ = reloads.ask().await;
+        }
+    })
 }
 
 /// Deletes what is to go, now and again and again.
@@ -193,37 +254,6 @@ async fn look_after_the_disk(retention: Arc<Retention>) {
         if let Err(error) = step.await {
             tracing::error!(%error, "the look at the disk failed");
         }
-    }
-}
-
-fn limits(config: &CameraConfig) -> Limits {
-    Limits {
-        days_to_keep: config.days_to_keep,
-        max_bytes: config.max_bytes,
-        moments_days_to_keep: config.moments_days_to_keep,
-        timelapse_days_to_keep: config.timelapse_days_to_keep,
-    }
-}
-
-/// A setting of whole seconds as media time, 1/90000 s.
-fn ticks(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs() * TICKS_PER_SECOND).unwrap_or(u32::MAX)
-}
-
-fn camera_settings(config: &CameraConfig) -> CameraSettings {
-    CameraSettings {
-        id: config.id.clone(),
-        url: config.rtsp.clone(),
-        transport: config.transport,
-        audio: config.audio,
-        segment: config.segment,
-        timing: Timing::default(),
-    }
-}
-
-fn moment_settings(config: &CameraConfig) -> MomentSettings {
-    MomentSettings {
-        gif_max_bytes: usize::try_from(config.gif_max_bytes).unwrap_or(usize::MAX),
     }
 }
 

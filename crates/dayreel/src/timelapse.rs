@@ -100,19 +100,17 @@ pub(crate) struct TimelapseThread {
 
 impl TimelapseThread {
     /// Starts it for those of `cameras` that want timelapses.
-    pub(crate) fn start(
-        cameras: &[(&CameraConfig, Arc<CameraArchive>)],
+    pub(crate) fn start<'a>(
+        cameras: impl Iterator<Item = (&'a CameraConfig, &'a Arc<CameraArchive>)>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let maker = |(config, archive): &(&CameraConfig, Arc<CameraArchive>)| {
+        let maker = |(config, archive): (&CameraConfig, &Arc<CameraArchive>)| {
             let (archive, clock, stop) =
                 (Arc::clone(archive), Arc::clone(clock), Arc::clone(&stop));
             TimelapseMaker::new(archive, recipe(config), clock, stop)
         };
-        let wanted = cameras
-            .iter()
-            .filter(|(config, _)| config.timelapse.enabled);
+        let wanted = cameras.filter(|(config, _)| config.timelapse.enabled);
         let makers: Vec<_> = wanted.map(maker).collect();
         let (wake, woken) = channel();
         let thread = thread::Builder::new()
@@ -133,7 +131,7 @@ impl TimelapseThread {
     }
 
     /// Ends it, within the time of one picture.
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.begin_end();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()

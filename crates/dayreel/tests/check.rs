@@ -47,6 +47,8 @@ rtsp = \"rtsp://***:***@192.168.0.186/s?token=***\"
 days_to_keep = 6
 timezone = \"Europe/Berlin\"
 transport = \"tcp\"
+tls_verify = true
+on_loss = \"keep\"
 audio = true
 segment_s = 4
 frame_max_age_s = 300
@@ -59,9 +61,9 @@ timelapse_fps = 30
     assert_eq!(text(&output.stdout), expected);
     assert_eq!(
         text(&output.stderr),
-        "a b.toml: warning: everybody who reaches 0.0.0.0:6478 sees all cameras, there is no \
-         login; write `auth = \"none\"` in [server] if that is what you want, or listen on \
-         127.0.0.1\n"
+        "a b.toml: warning: everybody at home who reaches 0.0.0.0:6478 sees all cameras, there is no \
+         login, and other networks are refused; add users (`dayreel user add`), write `auth = \
+         \"none\"` in [server] if everybody everywhere may see them, or listen on 127.0.0.1\n"
     );
 
     fs::write(folder.path().join("again.toml"), expected).unwrap();
@@ -101,6 +103,35 @@ fn the_file_is_found_by_option_then_variable_then_place() {
     let output = dayreel(folder.path(), &variables, &["check"]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output.stderr), "missing.toml: no such file\n");
+}
+
+#[test]
+fn variables_alone_are_a_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("DAYREEL_AUTH", "none"),
+        ("DAYREEL_TIMEZONE", "UTC"),
+        ("DAYREEL_CAMERA_1_ID", "front-door"),
+        (
+            "DAYREEL_CAMERA_1_RTSP",
+            "rtsp://admin:hunter2@192.168.0.186/s",
+        ),
+        ("DAYREEL_CAMERA_1_DAYS_TO_KEEP", "2"),
+    ];
+    // Where there is no file to be found, only.
+    let output = dayreel(folder.path(), &variables, &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let stdout = text(&output.stdout);
+    assert!(stdout.starts_with("# environment variables\n[server]\n"));
+    assert!(stdout.contains("rtsp = \"rtsp://***:***@192.168.0.186/s\"\ndays_to_keep = 2\n"));
+    let bad = [variables[3], ("DAYREEL_CAMERA_1_ID", "a/b")];
+    let output = dayreel(folder.path(), &bad, &["check"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        text(&output.stderr),
+        "environment variable DAYREEL_CAMERA_1_ID: '/' is not allowed in a camera id; allowed are \
+         a-z, A-Z, 0-9, '_' and '-'\n"
+    );
 }
 
 #[test]
