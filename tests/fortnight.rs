@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use chrono::{Datelike, Days, NaiveDate, TimeDelta, TimeZone as _};
 use chrono_tz::Tz;
 use dayreel_core::{GapCause, TICKS_PER_SECOND, TrackKind, WallTime};
-use dayreel_manifest::{Encoding, media_playlist};
+use dayreel_manifest::{Encoding, Extent, media_playlist};
 use dayreel_tests::{
     foreign::{Input, Limit, Stream, packets},
     make_day::{Film, Media, Simulation},
@@ -209,7 +209,7 @@ impl Fortnight {
             &folder.timeline(),
             TrackKind::Video,
             true,
-            false,
+            Extent::Whole,
             Encoding::Identity,
         );
         let text = String::from_utf8(document.context("no playlist")?.to_vec())?;

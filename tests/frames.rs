@@ -1,9 +1,9 @@
 //! Frames: of now, of a camera that went away, of the past.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use chrono::{DateTime, SecondsFormat, TimeDelta};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use dayreel_core::WallTime;
 use dayreel_testcam::{Camera, Gop, PictureSettings, Settings, Source};
 use dayreel_tests::{
@@ -122,8 +122,7 @@ fn everything_wrong_is_refused_with_what_is_allowed() -> Result<()> {
     setup.server = "timezone = \"UTC\"\n".to_owned();
     let server = Server::start(setup)?;
     let client = server.client();
-    let mut said = String::new();
-    for path in [
+    let paths = [
         "?width=0",
         "?width=15",
         "?width=7681",
@@ -139,12 +138,20 @@ fn everything_wrong_is_refused_with_what_is_allowed() -> Result<()> {
         "?quality=best",
         "?width=100&quality=256",
         "?nearest=keyframe",
+        "?nearest=",
         "/now",
         "/12:00",
         "/24:00:00",
         "/12:60:00",
+        "/12:00:60",
+        "/-1:00:00",
+        "/12:00:00Z",
         "/2026-11-22",
         "/2026-02-30T12:00:00Z",
+        "/2026-13-01T12:00:00Z",
+        "/2026-11-22T12:00:00",
+        "/2026-11-22T12:00:00%2B25:00",
+        "/1795363385",
         "/2001-01-01T00:00:00Z?nearest=picture",
         "/2001-01-01T00:00:00Z?nearest=",
         "/2001-01-01T00:00:00Z?width=1",
@@ -152,19 +159,9 @@ fn everything_wrong_is_refused_with_what_is_allowed() -> Result<()> {
         "/2001-01-01T00:00:00Z",
         "/2001-01-01T00:00:00+14:00?nearest=keyframe&width=16&quality=1",
         "/12:00:00/more",
-    ] {
-        let answer = client.get(&format!("/{CAMERA}/frame{path}"))?;
-        let status = answer.status;
-        let error = answer.json().with_context(|| path.to_owned())?;
-        let (code, message) = (&error["error"]["code"], &error["error"]["message"]);
-        let (code, message) = (code.as_str(), message.as_str());
-        writeln!(
-            said,
-            "{path}\n  {status} {}: {}",
-            code.context("code")?,
-            message.context("message")?
-        )?;
-    }
+    ];
+    let requests = paths.map(|path| ("GET", path));
+    let said = client.refusals(&format!("/{CAMERA}/frame"), requests)?;
     let future = client.get(&format!("/{CAMERA}/frame/2999-01-01T00:00:00Z"))?;
     let future = future.expect(400)?.text()?;
     ensure!(future.contains("is in the future; it is 20"), "{future}");
@@ -173,9 +170,8 @@ fn everything_wrong_is_refused_with_what_is_allowed() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_last_picture_of_a_camera_that_is_away_is_marked_and_then_refused() -> Result<()> {
-    let camera = Camera::start(Settings {
+fn small_camera() -> Result<Camera> {
+    Camera::start(Settings {
         source: Source::Picture(PictureSettings {
             width: 320,
             height: 180,
@@ -184,7 +180,84 @@ fn the_last_picture_of_a_camera_that_is_away_is_marked_and_then_refused() -> Res
             ..PictureSettings::default()
         }),
         ..Settings::default()
-    })?;
+    })
+}
+
+/// Waits until `seconds` are recorded.
+fn wait_for_recorded(server: &Server, seconds: f64) -> Result<()> {
+    let client = server.client();
+    let recorded = wait_until(PATIENCE, || {
+        let state = client.get_json(&format!("/api/cameras/{CAMERA}")).ok()?;
+        (state["recorded_today_s"].as_f64()? >= seconds).then_some(())
+    });
+    recorded.with_context(|| format!("not recorded:\n{}", server.log().tail(40)))
+}
+
+#[test]
+fn the_newest_seconds_are_shown_before_their_segment_is_complete() -> Result<()> {
+    let camera = small_camera()?;
+    let server = Server::start(Setup::with_cameras([(CAMERA, camera.url().as_str())]))?;
+    let client = server.client();
+    wait_for_recorded(&server, 1.0)?;
+    let mut seen = Vec::new();
+    // From 1.5 s ago to half a second from now, which a client's clock may be ahead.
+    for step in 0..50 {
+        let at = Utc::now() + TimeDelta::milliseconds(500 - 40 * step);
+        let path = format!("/{CAMERA}/frame/{}", rfc3339(at));
+        let frame = client.get(&path)?.expect(200)?;
+        let late = at - time_of(&frame)?;
+        // Times are rounded to milliseconds; a camera's pictures are not always 40 ms apart.
+        ensure!(
+            late > TimeDelta::milliseconds(-2) && late < TimeDelta::milliseconds(82),
+            "{late}"
+        );
+        number_of(&frame)?;
+        seen.push((path, frame));
+    }
+    let state = client.get_json(&format!("/api/cameras/{CAMERA}"))?;
+    let recorded_s = state["recorded_today_s"].as_f64().context("recorded")?;
+    // A segment is longer than what was asked for: now all of it is complete.
+    wait_for_recorded(&server, recorded_s + 8.0)?;
+    for (path, before) in seen {
+        let recorded = client.get(&path)?.expect(200)?;
+        ensure!(recorded.header("etag") == before.header("etag"), "{path}");
+        ensure!(recorded.body == before.body, "another picture: {path}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_last_picture_of_a_camera_that_is_away_is_there_after_a_restart() -> Result<()> {
+    let camera = small_camera()?;
+    let mut setup = Setup::with_cameras([(CAMERA, camera.url().as_str())]);
+    setup.cameras.push_str("frame_max_age_s = 20\n");
+    let mut server = Server::start(setup)?;
+    wait_for_recorded(&server, 2.0)?;
+    drop(camera);
+    ensure!(server.stop()?.success());
+    server.restart()?;
+    let client = server.client();
+    let path = format!("/{CAMERA}/frame/");
+    let last = client.get(&format!("{path}?width=280"))?.expect(200)?;
+    number_of(&last)?;
+    ensure!(time_of(&last)? < Utc::now());
+    let age = last.header("x-frame-stale").context("not marked")?;
+    age.strip_suffix(" s").context("no unit")?.parse::<u64>()?;
+    let refused = wait_until(PATIENCE, || client.get(&path).ok()?.expect(503).ok());
+    let refused = refused.context("shown for ever")?;
+    ensure!(refused.header("retry-after").is_some());
+    let message = refused.json()?["error"]["message"].take();
+    let message = message.as_str().context("no message")?;
+    ensure!(
+        message.starts_with("the camera has delivered no picture for 2"),
+        "{message}"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_last_picture_of_a_camera_that_is_away_is_marked_and_then_refused() -> Result<()> {
+    let camera = small_camera()?;
     let mut setup = Setup::with_cameras([(CAMERA, camera.url().as_str())]);
     // Marked from 10 s on.
     setup.cameras.push_str("frame_max_age_s = 13\n");

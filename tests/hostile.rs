@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::Command,
     thread,
     time::Duration,
@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use dayreel_testcam::{Gop, PictureSettings};
 use dayreel_tests::{
-    process::{Server, Setup, binary, run_within, wait_until},
+    process::{Server, Setup, binary, latest_day, run_within, wait_until},
     stage::{CAMERA, Stage},
 };
 
@@ -341,4 +341,40 @@ fn what_cannot_start_says_the_cure() -> Result<()> {
         "{code:?}: {said}"
     );
     Ok(())
+}
+
+/// A process that has no descriptor left opens no file to record to, and GLib ends it where one of its
+/// waits needs one; so more connections than there are files wait, and the camera is recorded.
+#[test]
+fn regression_crowds_of_connections_stopped_the_recording() -> Result<()> {
+    const FILES: u32 = 128;
+    let mut stage = Stage::start_with(PictureSettings::small(), 1, |setup| {
+        setup.open_files = Some(FILES);
+    })?;
+    stage.wait_for_segments("video", 2)?;
+
+    // Each is used and then kept open: the server waits more than a minute for another request.
+    let crowd: Vec<_> = (0..FILES)
+        .map(|_| -> Result<TcpStream> {
+            let mut connection = TcpStream::connect(stage.server.address())?;
+            connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+            Ok(connection)
+        })
+        .collect::<Result<_>>()?;
+    let days = stage.server.days_dir(CAMERA);
+    let recorded = || {
+        let index = latest_day(&days)?.join("video.m3u8");
+        Some(fs::read_to_string(index).ok()?.matches("#EXTINF").count())
+    };
+    let before = recorded().context("no index")?;
+    wait_until(PATIENCE, || (recorded()? >= before + 8).then_some(()))
+        .with_context(|| format!("not recorded:\n{}", stage.server.log().tail(40)))?;
+    drop(crowd);
+    let state = stage.server.client().get_json("/api/cameras/cam")?;
+    ensure!(
+        state["state"] == "live" && state["reconnects"] == 0,
+        "{state}"
+    );
+    ensure!(state["dropped_frames"] == 0, "{state}");
+    unharmed(&mut stage.server)
 }

@@ -37,11 +37,8 @@ fn picture(codec: VideoCodec) -> PictureSettings {
 }
 
 fn recorded(codec: VideoCodec, segment_s: u32) -> Result<Stage> {
-    let stage = Stage::start(picture(codec), segment_s)?;
     let segments = usize::try_from(RECORDED_S / segment_s)?;
-    stage.wait_for_segments("video", segments)?;
-    stage.wait_for_segments("audio", segments)?;
-    Ok(stage)
+    Stage::recorded(picture(codec), segment_s, segments)
 }
 
 /// Today's documents, all media they list, reloads and delta updates, for both codecs with sound.

@@ -19,7 +19,7 @@ use dayreel_testcam::{
 };
 use dayreel_tests::{
     client::{Answer, Client},
-    clip::{pictures, pips},
+    clip::{Edits, pictures, pictures_with, pips_with},
     foreign::{Input, Limit, Packet, Stream, packets, probe},
     process::{Server, Setup, wait_until},
     stage::{CAMERA, Day, Stage},
@@ -308,7 +308,7 @@ fn exact(case: &Case, made: &Made, recorded: &Recorded) -> Result<()> {
     as_recorded(made, first.0, &recorded.sound)?;
     // Other encoders of the test camera hold pictures back, which no timestamp tells.
     if case.codec == VideoCodec::H264 && case.b_frames == 0 {
-        pip_at_full_seconds(case, made)?;
+        pip_at_full_seconds(made, Edits::Obeyed, case.fps, IN_SYNC_S)?;
     }
     Ok(())
 }
@@ -340,10 +340,11 @@ fn as_recorded(made: &Made, start_90k: i64, recorded: &[(i64, Fingerprint)]) -> 
     Ok(())
 }
 
-/// The pip begins with the full second of the clock in the picture.
-fn pip_at_full_seconds(case: &Case, made: &Made) -> Result<()> {
-    let seen = pictures(&made.file)?;
-    let heard = pips(&made.file)?;
+/// The pip begins with the full second of the clock in the picture, to `tolerance_s` more than the
+/// camera's own.
+fn pip_at_full_seconds(made: &Made, edits: Edits, fps: u32, tolerance_s: f64) -> Result<()> {
+    let seen = pictures_with(&made.file, edits)?;
+    let heard = pips_with(&made.file, edits)?;
     ensure!(
         heard.len() + 1 >= usize::try_from(made.length_s)?,
         "{} pips in {} s",
@@ -352,7 +353,7 @@ fn pip_at_full_seconds(case: &Case, made: &Made) -> Result<()> {
     );
     let first_ms = seen.first().context("no picture")?.wall_ms;
     for at_s in heard {
-        let index = at_s * f64::from(case.fps);
+        let index = at_s * f64::from(fps);
         // The clock where the pip is heard: of the picture that is seen then, and since.
         let shown = seen
             .iter()
@@ -361,13 +362,61 @@ fn pip_at_full_seconds(case: &Case, made: &Made) -> Result<()> {
         let (picture, nth) = shown.last().context("no picture at a pip")?;
         let wall_s = f64::from(u32::try_from(picture.wall_ms - first_ms)?) / 1000.0
             + f64::from(u32::try_from(first_ms % 1000)?) / 1000.0
-            + (at_s - f64::from(nth) / f64::from(case.fps));
+            + (at_s - f64::from(nth) / f64::from(fps));
         let off_s = wall_s - wall_s.round();
         ensure!(
-            off_s.abs() <= IN_SYNC_S + PIP_TOLERANCE_S,
+            off_s.abs() <= tolerance_s + PIP_TOLERANCE_S,
             "a pip {:.1} ms from the full second, {at_s:.3} s in",
             off_s * 1000.0
         );
+    }
+    Ok(())
+}
+
+/// Sound of every kind is AAC in a moment; and who ignores its edit list sees the pictures since the
+/// keyframe before, in sync to an access unit of sound.
+#[test]
+fn edit_lists_and_converted_sound_are_in_sync_in_players_of_either_kind() -> Result<()> {
+    for (sound, rate_hz) in [(AudioCodec::Aac, 48_000), (AudioCodec::Mulaw, 16_000)] {
+        let camera = camera(PictureSettings {
+            audio: Some(sound),
+            gop: Gop::Seconds(2.0),
+            ..small(VideoCodec::H264)
+        })?;
+        let server = Server::start(Setup::with_cameras([(CAMERA, camera.url().as_str())]))?;
+        let client = server.client();
+        let held = wait_until(PATIENCE, || {
+            let state = client.get_json(&format!("/api/cameras/{CAMERA}")).ok()?;
+            (state["recorded_today_s"].as_f64()? >= 8.0).then_some(())
+        });
+        held.context("nothing is recorded")?;
+        let folder = tempfile::tempdir()?;
+        for asked in [(5, 0), (4, 1)] {
+            let made = Made::new(&client, folder.path(), CAMERA, asked)?;
+            let streams = probe(&made.file.display().to_string(), PATIENCE)?;
+            let streams = streams["streams"].as_array().context("no streams")?;
+            let audio = streams.iter().find(|one| one["codec_type"] == "audio");
+            let audio = audio.context("no sound")?;
+            let rate = audio["sample_rate"].as_str().map(str::parse::<u32>);
+            ensure!(
+                audio["codec_name"] == "aac" && rate == Some(Ok(rate_hz)),
+                "{audio}"
+            );
+            let numbers = |edits| -> Result<Vec<u32>> {
+                let seen = pictures_with(&made.file, edits)?;
+                Ok(seen.iter().map(|seen| seen.frame_number).collect())
+            };
+            let (shown, all) = (numbers(Edits::Obeyed)?, numbers(Edits::Ignored)?);
+            ensure!(all.ends_with(&shown), "{shown:?} is not the end of {all:?}");
+            ensure!(
+                all.len() - shown.len() < 50,
+                "more than a GOP before: {all:?}"
+            );
+            pip_at_full_seconds(&made, Edits::Obeyed, 25, IN_SYNC_S)?;
+            let unit_s = 1024.0 / f64::from(rate_hz);
+            pip_at_full_seconds(&made, Edits::Ignored, 25, IN_SYNC_S + unit_s)
+                .with_context(|| format!("{sound:?}, edit list ignored"))?;
+        }
     }
     Ok(())
 }
@@ -432,22 +481,8 @@ fn what_is_wrong_is_refused_with_what_is_allowed() -> Result<()> {
         ("GET", "list/../../../../etc/passwd"),
         ("GET", "list/%2e%2e/%2e%2e/%2e%2e/etc/1/1"),
     ];
-    let mut said = String::new();
-    for (method, path) in cases {
-        let answer = client.request(method, &format!("/{CAMERA}/moment/{path}"), &[])?;
-        ensure!(
-            (400..500).contains(&answer.status),
-            "{method} {path}: {}",
-            answer.status
-        );
-        let error = match method {
-            "HEAD" => Value::Null,
-            _ => answer.json().with_context(|| format!("{method} {path}"))?["error"].clone(),
-        };
-        let path = path.replace(&"a".repeat(81), "a…");
-        let (code, message) = (&error["code"], &error["message"]);
-        said += &format!("{method} {path}\n    {} {code} {message}\n", answer.status);
-    }
+    let said = client.refusals(&format!("/{CAMERA}/moment/"), cases)?;
+    let said = said.replace(&"a".repeat(81), "a…");
     let other = client.get("/other/moment/list")?.expect(404)?.json()?;
     ensure!(other["error"]["code"] == "unknown_camera");
     // Nothing has come from the camera: later it may.

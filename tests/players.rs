@@ -102,6 +102,23 @@ fn players_cross_the_gap_of_a_restart() -> Result<()> {
     none(&problems)
 }
 
+/// While a player goes to where it begins, it forgets any other place it is sent to.
+#[test]
+fn regression_a_seek_before_the_first_picture_was_lost() -> Result<()> {
+    let scene = Scene::start()?;
+    scene.wait_recorded(20)?;
+    let to = Place::WallMs(scene.spans()?[0].0);
+    let steps = vec![Step::Seek { to }, Step::picture("sought")];
+    let runs = ["hls", "dash"].map(|engine| scene.page(engine, steps.clone()));
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs.into())? {
+        problems.extend(run.complaints());
+        problems.extend(landings(run));
+        problems.extend(pictures(run, 1)?);
+    }
+    none(&problems)
+}
+
 #[test]
 fn players_seek_in_a_whole_day() -> Result<()> {
     let media = Media {

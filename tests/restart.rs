@@ -1,13 +1,19 @@
-//! A server that is killed or stopped while it records, and started again: the day goes on.
+//! A server that is killed or stopped while it records, and started again, and a machine that sleeps:
+//! the day goes on.
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use chrono::Utc;
 use dayreel_testcam::{AudioCodec, Format, Gop, PictureSettings, Track, VideoCodec};
 use dayreel_tests::{
     foreign::{Input, Limit, Stream, packets},
-    process::latest_day,
+    players::scene::fake_clock,
+    process::{binary, latest_day, run_within, wait_until},
     rules::hls,
     stage::{CAMERA, Day, Rendition, Stage, match_sent},
 };
@@ -16,11 +22,17 @@ use dayreel_tests::{
 const FORMAT: Format = Format::LengthPrefixed(VideoCodec::H264);
 /// For so long nothing is recorded.
 const GAP: Duration = Duration::from_millis(500);
+/// How often a server is killed in one test.
+const KILLS: usize = 20;
+/// It is killed so many ms after its start at most: before, while and after its first segments.
+const LATEST_KILL_MS: u64 = 3000;
+/// For programs that read what is left.
+const READ: Duration = Duration::from_secs(60);
 /// What a kill may cost, µs: the open chunk, and what was on its way.
 const MAX_LOSS_US: i64 = 1_000_000;
 
 fn recorded() -> Result<Stage> {
-    let stage = Stage::start(
+    Stage::recorded(
         PictureSettings {
             width: 320,
             height: 180,
@@ -30,10 +42,8 @@ fn recorded() -> Result<Stage> {
             ..PictureSettings::default()
         },
         1,
-    )?;
-    stage.wait_for_segments("video", 4)?;
-    stage.wait_for_segments("audio", 4)?;
-    Ok(stage)
+        4,
+    )
 }
 
 /// Fetches today, and checks it and the index on disk.
@@ -80,7 +90,7 @@ fn day_goes_on(stage: &Stage, before: &Day) -> Result<(Day, usize)> {
 fn breaks(rendition: &Rendition) -> Vec<usize> {
     let segments = rendition.media.segments.iter().enumerate();
     segments
-        .filter(|(_, segment)| segment.discontinuity)
+        .filter(|(_, segment)| segment.discontinuities > 0)
         .map(|(at, _)| at)
         .collect()
 }
@@ -174,4 +184,122 @@ fn a_foreign_reader_crosses_the_gap() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whatever it is at: while it starts, mends, connects, and within segments. What is left is mended
+/// by `verify` and by the next start in turn, and ffmpeg reads it before anybody has.
+#[test]
+fn kills_at_random_moments_leave_days_that_go_on() -> Result<()> {
+    let mut stage = recorded()?;
+    let mut listed = checked_day(&stage)?.video.media.segments.len();
+    for kill in 0..KILLS {
+        let moment = Duration::from_millis(random() % LATEST_KILL_MS);
+        let at = Instant::now() + moment;
+        wait_until(moment + READ, || (Instant::now() >= at).then_some(()));
+        stage.server.kill()?;
+        let context = || format!("kill {kill}, {moment:?} after the start");
+        readable(&stage, listed).with_context(context)?;
+        let mended_by_hand = kill % 2 == 0;
+        if mended_by_hand {
+            verify(&stage, &["--repair"]).with_context(context)?;
+            verify(&stage, &[]).with_context(context)?;
+        }
+        stage.server.restart()?;
+        if !mended_by_hand {
+            verify(&stage, &[]).with_context(context)?;
+        }
+        // What was listed stays listed.
+        let media = stage.wait_for_segments("video", listed)?;
+        listed = media.segments.len();
+    }
+    stage.wait_for_segments("video", listed + 2)?;
+    ensure!(stage.server.stop()?.success());
+    verify(&stage, &[])?;
+    stage.server.restart()?;
+    checked_day(&stage)?;
+    Ok(())
+}
+
+/// What viewers saw is in the index, and ffmpeg reads the hour files, which end anywhere.
+fn readable(stage: &Stage, segments: usize) -> Result<()> {
+    let folder = latest_day(&stage.server.days_dir(CAMERA)).context("no day is recorded")?;
+    let index = folder.join("video.m3u8");
+    let limit = Limit {
+        packets: None,
+        deadline: READ,
+    };
+    let mut files: Vec<_> = std::fs::read_dir(&folder)?.collect::<Result<_, _>>()?;
+    files.retain(|file| {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("video-") && name.ends_with(".mp4")
+    });
+    let mut found = 0;
+    for file in &files {
+        found += packets(Input::File(&file.path()), Stream::Video, limit)?
+            .packets
+            .len();
+    }
+    let listed = std::fs::read_to_string(index)?.matches("#EXTINF").count();
+    // A viewer sees a segment just before its line is written.
+    ensure!(
+        listed + 1 >= segments,
+        "{listed} of {segments} segments are in the index"
+    );
+    ensure!(found >= listed, "{found} access units in {listed} segments");
+    Ok(())
+}
+
+/// `dayreel verify` finds all sound, or has mended it.
+fn verify(stage: &Stage, options: &[&str]) -> Result<()> {
+    let mut command = Command::new(binary());
+    command.arg("verify").args(options);
+    command.arg("--data").arg(stage.server.data_dir());
+    let output = run_within(command, READ, "")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(0), "{options:?}: {said}");
+    Ok(())
+}
+
+/// Suspended, a machine's steady clock stands and its wall clock does not: media time follows the
+/// latter, so what was slept through is a gap.
+#[test]
+fn a_machine_that_sleeps_leaves_a_gap_of_the_clock() -> Result<()> {
+    const SLEPT_S: f64 = 300.0;
+    let folder = tempfile::tempdir()?;
+    let clock = folder.path().join("clock");
+    std::fs::write(&clock, "+0s\n")?;
+    let mut environment = fake_clock()?;
+    let file = clock.display().to_string();
+    environment.extend([
+        ("FAKETIME_TIMESTAMP_FILE".to_owned(), file),
+        // Seconds for which it need not look into the file.
+        ("FAKETIME_CACHE_DURATION".to_owned(), "1".to_owned()),
+    ]);
+    let stage = Stage::start_with(PictureSettings::small(), 1, |setup| {
+        setup.environment = environment;
+    })?;
+    let listed = stage.wait_for_segments("video", 4)?.segments.len();
+    std::fs::write(&clock, format!("+{SLEPT_S}s\n"))?;
+    stage.wait_for_segments("video", listed + 6)?;
+    let client = stage.server.client();
+    let days = client.get_json(&format!("/api/cameras/{CAMERA}/days"))?;
+    let gaps = days[0]["gaps"].as_array().context("no gaps")?;
+    ensure!(gaps.len() == 1 && gaps[0]["cause"] == "clock", "{days}");
+    let length_s = gaps[0]["duration_s"].as_f64().context("no length")?;
+    ensure!((length_s - SLEPT_S).abs() < 3.0, "{days}");
+    let state = client.get_json(&format!("/api/cameras/{CAMERA}"))?;
+    ensure!(
+        state["state"] == "live" && state["reconnects"] == 0,
+        "{state}"
+    );
+    Day::fetch(&client, CAMERA, "today")?
+        .check(true)?
+        .assert_none("today");
+    Ok(())
+}
+
+/// Another number at each call.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

@@ -1,6 +1,6 @@
 //! Timelapses: made of a day's recordings by the server and by the command, listed, served, refused.
 
-use std::{fmt::Write as _, fs, path::PathBuf, process::Command, time::Duration};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{Datelike as _, NaiveDate, TimeDelta};
@@ -16,6 +16,10 @@ use dayreel_tests::{
 /// Not a multiple of the loop of [`Media`], so that neighbours differ.
 const INTERVAL_S: u32 = 47;
 const SETTINGS: &str = "timelapse_interval_s = 47\n";
+/// How often a server is killed while a film grows.
+const KILLS: usize = 6;
+/// Pictures that are written at once.
+const GROUP_PICTURES: usize = 30;
 /// For a film of a whole day.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -158,6 +162,51 @@ fn a_day_that_ended_while_nothing_ran_becomes_a_film() -> Result<()> {
     Ok(())
 }
 
+/// Whatever is being written: what stands in the growing part stays, but for the pictures that were being
+/// written, and the next start goes on behind them.
+#[test]
+fn kills_while_a_film_grows_cost_the_last_pictures_at_most() -> Result<()> {
+    let mut served = Served::with_settings(Media::default(), 22.0, SETTINGS)?;
+    let today = served.today();
+    let growing = film_path(&served, today.date()).with_extension("growing.mp4");
+    let begins = (served.period.from - today.start()).num_seconds() / i64::from(INTERVAL_S);
+    let due: Vec<u32> = due(&served, today)
+        .into_iter()
+        .skip(usize::try_from(begins)?)
+        .collect();
+    let len = || fs::metadata(&growing).map_or(0, |file| file.len());
+    let recorded_s = (served.period.to - served.period.from).num_seconds();
+    let all = usize::try_from(recorded_s / i64::from(INTERVAL_S))? - 2 * GROUP_PICTURES;
+    let (mut before, mut shown, mut kills) = (vec![], 0, 0);
+    while kills < KILLS && shown < all {
+        let grows = wait_until(PATIENCE, || (len() > before.len() as u64).then_some(()));
+        grows.with_context(|| format!("it does not grow after {kills} kills"))?;
+        served.server.kill()?;
+        let left = fs::read(&growing)?;
+        let read = numbers::in_torn_file(&growing)?;
+        let read: Vec<_> = read.iter().map(|seen| seen.frame_number).collect();
+        eprintln!("kill {kills}: {} pictures of {shown} before", read.len());
+        ensure!(
+            read.len() + GROUP_PICTURES >= shown,
+            "{} of {shown} pictures are left",
+            read.len()
+        );
+        // The first slot may lie before what is recorded.
+        let fits = (0..2).any(|first| due[first..].starts_with(&read));
+        ensure!(fits, "{read:?}\ninstead of\n{due:?}");
+        (before, shown, kills) = (left, read.len(), kills + 1);
+        served.server.restart()?;
+    }
+    ensure!(kills > 1, "it was done after {kills} kills");
+    // To the end of what is recorded, in the same file.
+    let done = wait_until(PATIENCE, || {
+        let read = numbers::in_torn_file(&growing).ok()?;
+        (read.len() >= all).then_some(read.len())
+    });
+    done.with_context(|| format!("less than {all} pictures"))?;
+    Ok(())
+}
+
 /// HEAD, Range, tags, names; `3` and `03`.
 fn served_as_a_file(served: &Served, date: NaiveDate, whole: &Answer) -> Result<()> {
     let client = served.server.client();
@@ -226,8 +275,7 @@ fn everything_wrong_is_refused_with_what_is_allowed() -> Result<()> {
     let server = Server::start(setup)?;
     let client = server.client();
     ensure!(client.get_json(&format!("/{CAMERA}/timelapse"))? == serde_json::json!([]));
-    let mut said = String::new();
-    for path in [
+    let paths = [
         "/2026",
         "/2026/11",
         "/1969/11/3",
@@ -248,19 +296,9 @@ fn everything_wrong_is_refused_with_what_is_allowed() -> Result<()> {
         "/2001/02/03",
         "/2001/02/03/more",
         "/2001/../2001/02/03",
-    ] {
-        let answer = client.get(&format!("/{CAMERA}/timelapse{path}"))?;
-        let status = answer.status;
-        let error = answer.json().with_context(|| path.to_owned())?;
-        let (code, message) = (&error["error"]["code"], &error["error"]["message"]);
-        let (code, message) = (code.as_str(), message.as_str());
-        writeln!(
-            said,
-            "{path}\n  {status} {}: {}",
-            code.context("code")?,
-            message.context("message")?
-        )?;
-    }
+    ];
+    let requests = paths.map(|path| ("GET", path));
+    let said = client.refusals(&format!("/{CAMERA}/timelapse"), requests)?;
     let future = client.get(&format!("/{CAMERA}/timelapse/2999/1/1"))?;
     let future = future.expect(404)?.text()?;
     ensure!(

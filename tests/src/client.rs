@@ -1,6 +1,7 @@
 //! A small HTTP client that hides nothing: statuses are no errors, bodies come as they were sent.
 
 use std::{
+    fmt::Write as _,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -166,6 +167,37 @@ impl Client {
             headers: parts.headers,
             body: bytes,
         })
+    }
+
+    /// What is said to requests that are wrong, each a method and a path below `base`, for a file to
+    /// compare with: method and path; status, code and message.
+    ///
+    /// # Errors
+    /// No answer, one that is no 4xx, or an error that is not as all errors are.
+    pub fn refusals<'p>(
+        &self,
+        base: &str,
+        requests: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<String> {
+        let mut said = String::new();
+        for (method, path) in requests {
+            let request = || format!("{method} {path}");
+            let answer = self
+                .request(method, &format!("{base}{path}"), &[])
+                .with_context(request)?;
+            let status = answer.status;
+            ensure!((400..500).contains(&status), "{}: {status}", request());
+            writeln!(said, "{}\n    {status}", request())?;
+            if method != "HEAD" {
+                let error = answer.json().with_context(request)?["error"].take();
+                let text = |name: &str| error[name].as_str().map(str::to_owned);
+                let code = text("code").with_context(request)?;
+                let message = text("message").with_context(request)?;
+                said.pop();
+                writeln!(said, " {code}: {message}")?;
+            }
+        }
+        Ok(said)
     }
 
     /// Sends `request` as it is over a connection of its own and returns everything that comes

@@ -16,11 +16,28 @@ const PIP_LEVEL: i16 = 4_000;
 /// A pip that begins this soon after another is the same.
 const PIP_APART_S: f64 = 0.5;
 
+/// Whether a player does what edit lists say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edits {
+    /// As almost all do.
+    Obeyed,
+    /// It plays all that is in the file.
+    Ignored,
+}
+
 /// What the pictures of a clip say, in the order they are shown.
 ///
 /// # Errors
 /// ffmpeg is missing or fails, or a picture carries no pattern that can be read.
 pub fn pictures(file: &Path) -> Result<Vec<PatternReading>> {
+    pictures_with(file, Edits::Obeyed)
+}
+
+/// [`pictures`], for a player of either kind.
+///
+/// # Errors
+/// As [`pictures`].
+pub fn pictures_with(file: &Path, edits: Edits) -> Result<Vec<PatternReading>> {
     let streams = probe(&file.display().to_string(), DEADLINE)?;
     let streams = streams["streams"].as_array().context("no streams")?;
     let video = streams
@@ -33,6 +50,7 @@ pub fn pictures(file: &Path) -> Result<Vec<PatternReading>> {
     let (width, height) = (side("width")?, side("height")?);
     let raw = ffmpeg(
         file,
+        edits,
         "0:v:0",
         &["-fps_mode", "passthrough", "-pix_fmt", "gray"],
     )?;
@@ -52,8 +70,16 @@ pub fn pictures(file: &Path) -> Result<Vec<PatternReading>> {
 /// # Errors
 /// ffmpeg is missing or fails.
 pub fn pips(file: &Path) -> Result<Vec<f64>> {
+    pips_with(file, Edits::Obeyed)
+}
+
+/// [`pips`], for a player of either kind.
+///
+/// # Errors
+/// As [`pips`].
+pub fn pips_with(file: &Path, edits: Edits) -> Result<Vec<f64>> {
     let rate = RATE_HZ.to_string();
-    let raw = ffmpeg(file, "0:a:0", &["-ac", "1", "-ar", &rate])?;
+    let raw = ffmpeg(file, edits, "0:a:0", &["-ac", "1", "-ar", &rate])?;
     let samples = raw
         .chunks_exact(2)
         .map(|two| i16::from_le_bytes([two[0], two[1]]));
@@ -72,7 +98,7 @@ pub fn pips(file: &Path) -> Result<Vec<f64>> {
 }
 
 /// One stream of `file`, decoded to raw bytes.
-fn ffmpeg(file: &Path, stream: &str, how: &[&str]) -> Result<Vec<u8>> {
+fn ffmpeg(file: &Path, edits: Edits, stream: &str, how: &[&str]) -> Result<Vec<u8>> {
     let format = if stream.contains('v') {
         "rawvideo"
     } else {
@@ -80,7 +106,12 @@ fn ffmpeg(file: &Path, stream: &str, how: &[&str]) -> Result<Vec<u8>> {
     };
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg
-        .args(["-nostdin", "-loglevel", "error", "-i"])
+        .args(["-nostdin", "-loglevel", "error"])
+        .args([
+            "-ignore_editlist",
+            if edits == Edits::Ignored { "1" } else { "0" },
+        ])
+        .arg("-i")
         .arg(file)
         .args(["-map", stream])
         .args(how)

@@ -7,6 +7,7 @@ pub mod client;
 pub mod clip;
 pub mod foreign;
 pub mod make_day;
+pub mod mount;
 pub mod numbers;
 pub mod players;
 pub mod process;

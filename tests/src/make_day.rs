@@ -29,6 +29,7 @@ use chrono_tz::Tz;
 use dayreel_archive::Store;
 use dayreel_core::{CameraId, Clock, Day, ManualClock, TICKS_PER_SECOND, TrackKind, WallTime};
 
+pub use draw::picture;
 use repeat::Repeat;
 pub use serve::{CAMERA, Served};
 pub use simulate::{Film, Simulation};

@@ -17,6 +17,24 @@ const READ: Duration = Duration::from_secs(120);
 /// # Errors
 /// ffmpeg cannot read the file, or complains about it.
 pub fn in_file(file: &Path) -> Result<Vec<Option<PatternReading>>> {
+    let (pictures, complaints) = read(file)?;
+    ensure!(complaints.is_empty(), "{}: {complaints}", file.display());
+    Ok(pictures)
+}
+
+/// The pattern of every picture in a file whose end may be missing.
+///
+/// # Errors
+/// ffmpeg cannot read the file, or a picture has no pattern.
+pub fn in_torn_file(file: &Path) -> Result<Vec<PatternReading>> {
+    let pictures = read(file)?.0.into_iter();
+    pictures
+        .map(|reading| reading.context("a picture without a pattern"))
+        .collect()
+}
+
+/// The pattern of every picture, and what ffmpeg complains about.
+fn read(file: &Path) -> Result<(Vec<Option<PatternReading>>, String)> {
     let mut ffmpeg = Command::new("ffmpeg");
     let scale = format!("scale={}:{}:flags=area", SIZE.0, SIZE.1);
     ffmpeg
@@ -25,20 +43,15 @@ pub fn in_file(file: &Path) -> Result<Vec<Option<PatternReading>>> {
         .args(["-vf", &scale, "-fps_mode", "passthrough"])
         .args(["-pix_fmt", "gray", "-f", "rawvideo", "-"]);
     let output = run_within(ffmpeg, READ, "apt install ffmpeg")?;
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success() && complaints.is_empty(),
-        "{}: {complaints}",
-        file.display()
-    );
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{}: {complaints}", file.display());
     let (width, height) = SIZE;
     let stride = usize::try_from(width)?;
     let pictures = output
         .stdout
         .chunks_exact(stride * usize::try_from(height)?);
-    Ok(pictures
-        .map(|luma| pattern::read(luma, width, height, stride))
-        .collect())
+    let pictures = pictures.map(|luma| pattern::read(luma, width, height, stride));
+    Ok((pictures.collect(), complaints))
 }
 
 /// The pattern of the one picture in `bytes`.

@@ -3,9 +3,11 @@
 mod log;
 mod nginx;
 mod server;
+mod user;
 mod wait;
 
 pub use log::Log;
 pub use nginx::Nginx;
 pub use server::{Server, Setup, binary, latest_day, stop_within};
+pub use user::user;
 pub use wait::{run_within, wait_until};

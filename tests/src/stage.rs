@@ -6,7 +6,7 @@ mod sent;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dayreel_testcam::{Camera, PictureSettings, Settings, Source};
+use dayreel_testcam::{Camera, Identity, PictureSettings, Settings, Source};
 
 pub use day::{Day, Rendition};
 pub use sent::{Match, match_sent};
@@ -14,13 +14,27 @@ pub use sent::{Match, match_sent};
 use crate::{
     client::Client,
     process::{Server, Setup, wait_until},
-    rules::hls,
+    rules::{hls, prometheus},
 };
 
 /// Id of the camera of a [`Stage`].
 pub const CAMERA: &str = "cam";
 /// Until a recording of a few seconds is listed.
 const RECORD: Duration = Duration::from_secs(60);
+
+/// What a test camera on this machine proves who it is by, if `settings` of it in the configuration
+/// speak of TLS.
+///
+/// # Errors
+/// It cannot be made.
+pub fn camera_identity(settings: &str) -> Result<Option<Identity>> {
+    if !settings.contains("tls") {
+        return Ok(None);
+    }
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+    let pem = made.cert.pem() + &made.signing_key.serialize_pem();
+    Ok(Some(Identity(pem)))
+}
 
 /// One camera, one server.
 #[derive(Debug)]
@@ -38,6 +52,18 @@ impl Stage {
     /// # Errors
     /// Either does not start.
     pub fn start(picture: PictureSettings, segment_s: u32) -> Result<Self> {
+        Self::start_with(picture, segment_s, |_| ())
+    }
+
+    /// The same with a server that is set up differently.
+    ///
+    /// # Errors
+    /// Either does not start.
+    pub fn start_with(
+        picture: PictureSettings,
+        segment_s: u32,
+        change: impl FnOnce(&mut Setup),
+    ) -> Result<Self> {
         let camera = Camera::start(Settings {
             source: Source::Picture(picture),
             ..Settings::default()
@@ -46,8 +72,33 @@ impl Stage {
         setup
             .cameras
             .push_str(&format!("segment_s = {segment_s}\n"));
+        change(&mut setup);
         let server = Server::start(setup)?;
         Ok(Self { server, camera })
+    }
+
+    /// The same as [`Stage::start`], once `count` segments of each track are listed.
+    ///
+    /// # Errors
+    /// Either does not start, or they are not listed within a minute.
+    pub fn recorded(picture: PictureSettings, segment_s: u32, count: usize) -> Result<Self> {
+        let has_sound = picture.audio.is_some();
+        let stage = Self::start(picture, segment_s)?;
+        stage.wait_for_segments("video", count)?;
+        if has_sound {
+            stage.wait_for_segments("audio", count)?;
+        }
+        Ok(stage)
+    }
+
+    /// What `/metrics` says, which breaks no rule.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn scrape(&self) -> Result<prometheus::Scrape> {
+        let (scrape, findings) = prometheus::read(&self.server.client().get_text("/metrics")?);
+        findings.assert_none("/metrics");
+        Ok(scrape)
     }
 
     /// Waits until today's playlist of that track (`video`, `audio`) lists `count` segments.

@@ -1,6 +1,7 @@
 //! Cameras outside of the process: `testcam` with a looped clip.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -21,21 +22,36 @@ pub(crate) const GOP: u32 = 2 * FPS;
 /// # Errors
 /// ffmpeg is missing or fails.
 pub(crate) fn make_clip(folder: &Path) -> Result<PathBuf> {
-    let clip = folder.join("clip.mp4");
+    // One slice a picture, as cameras do.
+    let options = ["libx264", "-x264-params", "threads=1:sliced-threads=0"];
+    encode(folder.join("clip.mp4"), &options)
+}
+
+/// The same in H.265.
+///
+/// # Errors
+/// As [`make_clip`].
+pub(crate) fn make_h265_clip(folder: &Path) -> Result<PathBuf> {
+    let options = ["libx265", "-tag:v", "hvc1", "-x265-params"];
+    let more = format!("keyint={GOP}:min-keyint={GOP}:scenecut=0:open-gop=0:log-level=none");
+    let options: Vec<_> = options.into_iter().chain([more.as_str()]).collect();
+    encode(folder.join("clip-h265.mp4"), &options)
+}
+
+fn encode(clip: PathBuf, encoder: &[&str]) -> Result<PathBuf> {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg
         .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i"])
         .arg(format!(
             "testsrc2=size=1920x1080:rate={FPS},noise=alls=12:allf=t"
         ))
-        .args(["-t", "10", "-pix_fmt", "yuv420p", "-c:v", "libx264"])
+        .args(["-t", "10", "-pix_fmt", "yuv420p", "-c:v"])
+        .args(encoder)
         .args(["-preset", "ultrafast", "-tune", "zerolatency"])
         .args(["-b:v", "4M", "-maxrate", "4M", "-bufsize", "2M"])
         .args(["-g", &GOP.to_string(), "-sc_threshold", "0"])
-        // One slice a picture, as cameras do.
-        .args(["-x264-params", "threads=1:sliced-threads=0"])
         .arg(&clip);
-    let made = run_within(ffmpeg, Duration::from_secs(120), "apt-get install ffmpeg")?;
+    let made = run_within(ffmpeg, Duration::from_secs(240), "apt-get install ffmpeg")?;
     ensure!(
         made.status.success(),
         "ffmpeg: {}",
@@ -56,14 +72,25 @@ impl Testcam {
     /// # Errors
     /// It is not built, or does not start.
     pub(crate) fn start(clip: &Path, record: Option<&Path>) -> Result<Self> {
+        let mut arguments = vec![OsStr::new("--file"), clip.as_os_str()];
+        if let Some(record) = record {
+            arguments.extend([OsStr::new("--record"), record.as_os_str()]);
+        }
+        Self::start_with(arguments)
+    }
+
+    /// Starts one with these arguments.
+    ///
+    /// # Errors
+    /// It is not built, or does not start.
+    pub(crate) fn start_with(
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<Self> {
         let program = binary().with_file_name("testcam");
         let mut command = Command::new(&program);
         command
-            .args(["--listen", "127.0.0.1:0", "--transport", "tcp", "--file"])
-            .arg(clip);
-        if let Some(record) = record {
-            command.arg("--record").arg(record);
-        }
+            .args(["--listen", "127.0.0.1:0", "--transport", "tcp"])
+            .args(arguments);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -84,20 +84,28 @@ export class Probe {
     };
   }
 
-  /** Resolves when the element has played `advance_s` of media from here on. */
+  /** Resolves when the element has played `advance_s` of media from here on, or from where it begins. */
   async plays(advance_s) {
+    await this.until(() => !this.#video.seeking && this.#video.readyState >= 2);
     const from_s = this.#video.currentTime;
     await this.until(() => !this.#video.seeking && this.#video.currentTime >= from_s + advance_s);
   }
 
   /**
-   * Runs `move`, which seeks; resolves when the element has sought and a picture from there is on the screen, to
-   * the sample of the moment it arrived, before it played on.
+   * Runs `move`, which seeks; resolves when the element has sought to where `isThere` holds of its sample, and a
+   * picture from there is on the screen, to the sample of the moment it arrived, before it played on.
    */
-  async seeks(move) {
+  async seeks(move, isThere = () => true) {
     const before = this.#frame?.presented ?? 0;
     const sought = new Promise((resolve) => {
-      this.#video.addEventListener("seeked", () => resolve(this.sample()), { once: true });
+      const look = () => {
+        const sample = this.sample();
+        if (isThere(sample)) {
+          this.#video.removeEventListener("seeked", look);
+          resolve(sample);
+        }
+      };
+      this.#video.addEventListener("seeked", look);
     });
     move();
     const arrived = await sought;

@@ -41,6 +41,8 @@ async function watch({ page, sleep }, { seconds }) {
 /** Goes to `to`: "start", "live", {fraction} of what can be rewound, or {wall_ms}; Dayreel's page knows the last. */
 async function seek({ page }, { to }) {
   const began = Date.now();
+  // A page that has not started yet is asked as soon as it can be.
+  await page.waitForFunction(() => window.probe && (window.probe.adapter.isOpen?.() ?? true));
   const found = await page.evaluate(async (to) => {
     const { probe } = window;
     const { adapter } = probe;
@@ -49,10 +51,10 @@ async function seek({ page }, { to }) {
       return { asked: { time_s: null, wall_ms: null }, sample };
     }
     if (adapter.seekToWall) {
-      await probe.seeks(() => adapter.seekToWall(to.wall_ms));
-      // The page seeks on its own too, to keep up with the live edge: another seek than ours may have ended.
-      await probe.until(() => Math.abs(probe.sample().wall_ms - to.wall_ms) < 1000);
-      return { asked: { time_s: null, wall_ms: to.wall_ms }, sample: probe.sample() };
+      // The page seeks on its own too, to keep up with the live edge: another seek than ours may end first.
+      const isThere = ({ wall_ms }) => Math.abs(wall_ms - to.wall_ms) < 1000;
+      const sample = await probe.seeks(() => adapter.seekToWall(to.wall_ms), isThere);
+      return { asked: { time_s: null, wall_ms: to.wall_ms }, sample };
     }
     const { start_s, end_s } = adapter.range();
     const place =

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use dayreel_testcam::VideoCodec;
 
 use crate::process::run_within;
@@ -20,7 +20,7 @@ pub const MEDIA_GOP_S: u64 = 2;
 /// ffmpeg is missing or fails.
 pub fn make_hls(folder: &Path, codec: VideoCodec) -> Result<()> {
     let playlist = folder.join("video.m3u8");
-    let mut ffmpeg = encoder(codec);
+    let mut ffmpeg = encoder(codec)?;
     ffmpeg.args(["-an", "-f", "hls", "-hls_time", &MEDIA_GOP_S.to_string()]);
     ffmpeg.args(["-hls_segment_type", "fmp4", "-hls_playlist_type", "vod"]);
     ffmpeg.args(["-hls_flags", "program_date_time+independent_segments"]);
@@ -47,7 +47,7 @@ pub fn make_hls(folder: &Path, codec: VideoCodec) -> Result<()> {
 /// ffmpeg is missing or fails.
 pub fn make_dash(folder: &Path, codec: VideoCodec) -> Result<()> {
     let manifest = folder.join("manifest.mpd");
-    let mut ffmpeg = encoder(codec);
+    let mut ffmpeg = encoder(codec)?;
     ffmpeg.args([
         "-c:a",
         "aac",
@@ -73,7 +73,7 @@ pub fn make_dash(folder: &Path, codec: VideoCodec) -> Result<()> {
     Ok(fs::write(manifest, text)?)
 }
 
-fn encoder(codec: VideoCodec) -> Command {
+fn encoder(codec: VideoCodec) -> Result<Command> {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-nostdin", "-loglevel", "error"]);
     ffmpeg.args(["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]);
@@ -99,6 +99,7 @@ fn encoder(codec: VideoCodec) -> Command {
                 &parameters,
             ])
         }
+        VideoCodec::Mjpeg | VideoCodec::Mpeg4 => bail!("players of HLS know no {codec:?}"),
     };
     ffmpeg.args([
         "-preset",
@@ -110,7 +111,7 @@ fn encoder(codec: VideoCodec) -> Command {
         "-keyint_min",
         &gop,
     ]);
-    ffmpeg
+    Ok(ffmpeg)
 }
 
 fn finish(ffmpeg: Command) -> Result<()> {

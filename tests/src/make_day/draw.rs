@@ -3,7 +3,7 @@
 use dayreel_testcam::{PatternReading, pattern};
 
 /// Draws picture `number` as I420 without padding.
-pub(super) fn picture(width: u32, height: u32, number: u32, wall_ms: u64) -> Vec<u8> {
+pub fn picture(width: u32, height: u32, number: u32, wall_ms: u64) -> Vec<u8> {
     let size = |pixels: u32| usize::try_from(pixels).unwrap_or(0);
     let luma_bytes = size(width) * size(height);
     let mut bytes = Vec::with_capacity(luma_bytes * 3 / 2);

@@ -234,6 +234,17 @@ impl Midnight {
 
 /// The environment of a process whose wall clock is ahead.
 fn fake_time(ahead: chrono::Duration) -> Result<Vec<(String, String)>> {
+    let mut variables = fake_clock()?;
+    variables.push(("FAKETIME".to_owned(), format!("{:+}s", ahead.num_seconds())));
+    Ok(variables)
+}
+
+/// The environment of a process whose wall clock is what libfaketime is told, while its steady clock
+/// is the system's.
+///
+/// # Errors
+/// libfaketime is not installed.
+pub fn fake_clock() -> Result<Vec<(String, String)>> {
     let library = |folder: &Path| folder.join("faketime/libfaketimeMT.so.1");
     let of_debian = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
     let folders = [of_debian.as_str(), "/usr/lib64", "/usr/lib"];
@@ -242,7 +253,6 @@ fn fake_time(ahead: chrono::Duration) -> Result<Vec<(String, String)>> {
     let library = found.context("no libfaketime: apt-get install libfaketime")?;
     let variables = [
         ("LD_PRELOAD", library.display().to_string()),
-        ("FAKETIME", format!("{:+}s", ahead.num_seconds())),
         // The steady clock is never set.
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ("NO_FAKE_STAT", "1".to_owned()),

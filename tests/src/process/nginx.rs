@@ -1,4 +1,5 @@
-//! nginx with two workers and sendfile on a folder: a rival, and a server that knows nothing of us.
+//! nginx: with two workers and sendfile on a folder a rival, and a server that knows nothing of us; or
+//! in front of a server, as the README says.
 
 use std::{
     fs,
@@ -30,6 +31,25 @@ impl Nginx {
     /// # Errors
     /// nginx is not installed or does not answer in time.
     pub fn start(root: &Path) -> Result<Self> {
+        Self::with(&format!(
+            "root {}; add_header Access-Control-Allow-Origin *;",
+            root.display()
+        ))
+    }
+
+    /// Shows the server at `address` below `path`, which begins and ends with a slash.
+    ///
+    /// # Errors
+    /// nginx is not installed or does not answer in time.
+    pub fn in_front_of(address: SocketAddr, path: &str) -> Result<Self> {
+        Self::with(&format!(
+            "location {path} {{ proxy_pass http://{address}/; proxy_set_header Host $http_host; \
+             proxy_set_header X-Forwarded-For $remote_addr; \
+             proxy_set_header X-Forwarded-Proto $scheme; }}"
+        ))
+    }
+
+    fn with(server: &str) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("dayreel-nginx-")
             .tempdir()?;
@@ -49,8 +69,7 @@ impl Nginx {
              events {{ worker_connections 256; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n\
              {temporary}\n\
-             server {{ listen {address}; root {}; add_header Access-Control-Allow-Origin *; }} }}\n",
-            root.display()
+             server {{ listen {address}; {server} }} }}\n"
         );
         let path = folder.path().join("nginx.conf");
         fs::write(&path, config)?;

@@ -47,8 +47,12 @@ pub struct Setup {
     pub cameras: String,
     /// Further lines of `[server]`, such as `timezone = "Europe/Berlin"`.
     pub server: String,
+    /// Where it records; by default in a folder of its own.
+    pub data_dir: Option<PathBuf>,
     /// Further environment, such as `TZ` or `LD_PRELOAD`.
     pub environment: Vec<(String, String)>,
+    /// The most files it may have open; as many as this process where nothing is said.
+    pub open_files: Option<u32>,
 }
 
 impl Setup {
@@ -59,7 +63,7 @@ impl Setup {
         Self {
             cameras: cameras.into_iter().map(table).collect(),
             server: format!("timezone = \"{}\"\n", quiet_zone(minute_of_day())),
-            environment: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -149,7 +153,18 @@ impl Server {
             data.display().to_string()
         );
         fs::write(&config, text)?;
-        let mut child = Command::new(binary())
+        let mut command = match self.setup.open_files {
+            // Becomes the server: its process id is the same.
+            Some(files) => {
+                let mut limited = Command::new("prlimit");
+                limited
+                    .arg(format!("--nofile={files}:{files}"))
+                    .arg(binary());
+                limited
+            }
+            None => Command::new(binary()),
+        };
+        let mut child = command
             .args(["run", "--config"])
             .arg(&config)
             .envs(
@@ -193,7 +208,8 @@ impl Server {
 
     /// Its data directory.
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        let own = || self.folder.path().join("data");
+        self.setup.data_dir.clone().unwrap_or_else(own)
     }
 
     /// The folder of a camera's recorded days.

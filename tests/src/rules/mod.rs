@@ -3,12 +3,13 @@
 //!
 //! A rule is a value; a check adds a [`Finding`] for each place that breaks one. Every rule has an
 //! example that breaks it among the tests of its module ([`hls::RULES`], [`dash::RULES`],
-//! [`cmaf::RULES`] are checked for completeness).
+//! [`cmaf::RULES`], [`prometheus::RULES`] are checked for completeness).
 
 pub mod cmaf;
 pub mod codec;
 pub mod dash;
 pub mod hls;
+pub mod prometheus;
 
 use std::fmt;
 

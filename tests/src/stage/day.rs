@@ -28,6 +28,8 @@ pub struct Day {
     pub video: Rendition,
     /// The sound, if the multivariant playlist names any.
     pub audio: Option<Rendition>,
+    /// What the documents were asked with.
+    query: String,
 }
 
 /// One track.
@@ -49,14 +51,26 @@ impl Day {
     /// # Errors
     /// Anything listed is not there.
     pub fn fetch(client: &Client, camera: &str, day: &str) -> Result<Self> {
-        let path = |file: &str| format!("/{camera}/stream/{day}/{file}");
+        Self::fetch_with(client, camera, day, "")
+    }
+
+    /// The same for the last `seconds` of today.
+    ///
+    /// # Errors
+    /// Anything listed is not there.
+    pub fn fetch_window(client: &Client, camera: &str, seconds: u32) -> Result<Self> {
+        Self::fetch_with(client, camera, "today", &format!("?window={seconds}"))
+    }
+
+    fn fetch_with(client: &Client, camera: &str, day: &str, query: &str) -> Result<Self> {
+        let path = |file: &str| format!("/{camera}/stream/{day}/{file}{query}");
         // The documents in one go, then the media, which takes longer: the multivariant playlist
         // after the media playlists, because what it says of bandwidth must cover them.
         let video = client.get_text(&path("video.m3u8"))?;
         let audio = client.get(&path("audio.m3u8"))?;
         let multivariant = client.get_text(&path("playlist.m3u8"))?;
         let manifest = client.get_text(&path("manifest.mpd"))?;
-        let audio = match multivariant.contains("URI=\"audio.m3u8\"") {
+        let audio = match multivariant.contains(&format!("URI=\"audio.m3u8{query}\"")) {
             true => Some(audio.expect(200)?.text()?),
             false => None,
         };
@@ -66,6 +80,7 @@ impl Day {
             audio: audio.transpose()?,
             multivariant,
             manifest,
+            query: query.to_owned(),
         })
     }
 
@@ -76,11 +91,16 @@ impl Day {
     pub fn check(&self, live: bool) -> Result<Findings> {
         let mut findings = Findings::default();
         let mut rates = HashMap::new();
+        let listed = match live {
+            true if self.query.is_empty() => hls::media::Expected::TODAY,
+            true => hls::media::Expected::WINDOW,
+            false => hls::media::Expected::FINISHED,
+        };
         let renditions = [("video", Some(&self.video)), ("audio", self.audio.as_ref())];
         for (track, rendition) in renditions {
             let Some(rendition) = rendition else { continue };
-            findings.extend(rendition.check(live, &self.multivariant));
-            rates.insert(format!("{track}.m3u8"), rendition.bit_rates());
+            findings.extend(rendition.check(listed, &self.multivariant));
+            rates.insert(format!("{track}.m3u8{}", self.query), rendition.bit_rates());
         }
         findings.extend(hls::multivariant::check(&self.multivariant, &rates).1);
 
@@ -172,7 +192,7 @@ impl Rendition {
             let (segment, more) = cmaf::segment::check(bytes, &init, expected);
             findings.extend(more);
             // Another span comes from another muxer, which counts from the beginning.
-            if listed.discontinuity {
+            if listed.discontinuities > 0 {
                 findings.extend(cmaf::segment::ascending(&read[span..]));
                 span = read.len();
             }
@@ -198,11 +218,7 @@ impl Rendition {
         read.iter().zip(&self.segments).flat_map(packets).collect()
     }
 
-    fn check(&self, live: bool, multivariant: &str) -> Findings {
-        let expected = match live {
-            true => hls::media::Expected::TODAY,
-            false => hls::media::Expected::FINISHED,
-        };
+    fn check(&self, expected: hls::media::Expected, multivariant: &str) -> Findings {
         let (_, mut findings) = hls::media::check(&self.playlist, expected);
         for (uri, bytes) in &self.inits {
             let codec = cmaf::init::check(bytes, None)

@@ -5,6 +5,7 @@ export function open(video) {
   return {
     version: null,
     range: () => null,
+    isOpen: () => dayreel.session.adapter != null,
     wallOf(time_s) {
       const now_ms = dayreel.adapter?.wallNow() ?? null;
       return now_ms == null ? null : now_ms + (time_s - video.currentTime) * 1000;

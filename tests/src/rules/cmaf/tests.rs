@@ -33,6 +33,7 @@ fn claims(codec: VideoCodec) -> &'static str {
     match codec {
         VideoCodec::H264 => "avc1.42c00c",
         VideoCodec::H265 => "hvc1.1.6.L60.90",
+        VideoCodec::Mjpeg | VideoCodec::Mpeg4 => "none",
     }
 }
 

@@ -55,7 +55,7 @@ pub fn check(text: &str, folder: &Path) -> (Media, Findings) {
             findings.extend(range_rules(line, &own.uri, range, 0, folder));
             // Each file may begin with a copy of the same init segment.
             let copied = map.is_none_or(|map| same_bytes(map, own, folder));
-            findings.check(segment.discontinuity || copied, DISCONTINUITY, || {
+            findings.check(segment.discontinuities > 0 || copied, DISCONTINUITY, || {
                 format!("line {line}: another init segment without discontinuity")
             });
         }

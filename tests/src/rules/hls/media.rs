@@ -15,8 +15,10 @@ use crate::rules::Findings;
 /// What a playlist is said to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// Today: no `EXT-X-ENDLIST`, delta updates offered. Otherwise a finished day.
+    /// Today: no `EXT-X-ENDLIST`. Otherwise a finished day.
     pub live: bool,
+    /// Delta updates are offered.
+    pub deltas: bool,
     /// Segment names carry their start in 1/90000 s since the Unix epoch (`v-{t}.m4s`).
     pub epoch_names: bool,
     /// How far a date may lie from the sum of the durations before it, ns.
@@ -27,12 +29,19 @@ impl Expected {
     /// Today's playlist of the server. Dates are written to the millisecond.
     pub const TODAY: Self = Self {
         live: true,
+        deltas: true,
         epoch_names: true,
         tolerance_ns: 20_000_000,
     };
     /// A finished day's playlist of the server.
     pub const FINISHED: Self = Self {
         live: false,
+        deltas: false,
+        ..Self::TODAY
+    };
+    /// The last seconds of today.
+    pub const WINDOW: Self = Self {
+        deltas: false,
         ..Self::TODAY
     };
 }
@@ -49,6 +58,19 @@ pub fn check(text: &str, expected: Expected) -> (Media, Findings) {
     if expected.epoch_names {
         findings.extend(names(&media));
     }
+    (media, findings)
+}
+
+/// Checks the text of the live view in MPEG-TS, which has neither maps nor delta updates.
+pub fn check_ts(text: &str) -> (Media, Findings) {
+    let (media, mut findings) = read(text);
+    findings.extend(second_parser(text, &media));
+    findings.extend(header(&media));
+    let expected = Expected {
+        epoch_names: false,
+        ..Expected::TODAY
+    };
+    findings.extend(dates(&media, expected));
     (media, findings)
 }
 
@@ -106,7 +128,7 @@ pub fn second_parser(text: &str, media: &Media) -> Findings {
         let date = theirs.program_date_time.map(|date| date.to_utc());
         let same = theirs.uri == segment.uri
             && (f64::from(theirs.duration) - seconds).abs() < 0.001
-            && theirs.discontinuity == segment.discontinuity
+            && theirs.discontinuity == (segment.discontinuities > 0)
             && range == segment.byte_range.map(|(_, length)| length)
             && date == segment.program_date_time
             && map.is_none_or(|map| segment.map.as_ref().is_some_and(|ours| ours.uri == map));
@@ -176,7 +198,7 @@ fn server_control(media: &Media, expected: Expected) -> Findings {
     );
     let target_ns = target_s * 1_000_000_000;
     let skip_ns = media.server_control_ns("CAN-SKIP-UNTIL");
-    if expected.live || skip_ns.is_some() {
+    if expected.deltas || skip_ns.is_some() {
         findings.check(
             skip_ns.is_some_and(|skip_ns| skip_ns >= 6 * target_ns),
             CAN_SKIP_UNTIL,
@@ -213,7 +235,7 @@ fn maps(media: &Media) -> Findings {
     for pair in media.segments.windows(2) {
         let [before, after] = pair else { continue };
         findings.check(
-            before.map == after.map || after.discontinuity,
+            before.map == after.map || after.discontinuities > 0,
             DISCONTINUITY,
             || format!("line {}: another map without discontinuity", after.line),
         );
@@ -230,7 +252,7 @@ pub(super) fn dates(media: &Media, expected: Expected) -> Findings {
         let own_ns = segment
             .program_date_time
             .and_then(|date| u64::try_from(date.timestamp_nanos_opt()?).ok());
-        if index == 0 || segment.discontinuity {
+        if index == 0 || segment.discontinuities > 0 {
             findings.check(own_ns.is_some(), DATE_PRESENT, || {
                 format!("line {}: no date", segment.line)
             });
@@ -293,7 +315,7 @@ fn names(media: &Media) -> Findings {
             },
         );
         let hole = start_ns > end_ns + rounding_ns;
-        findings.check(!hole || after.discontinuity, DISCONTINUITY, || {
+        findings.check(!hole || after.discontinuities > 0, DISCONTINUITY, || {
             format!(
                 "line {}: {} ns after the end of {} without discontinuity",
                 after.line,
@@ -303,7 +325,7 @@ fn names(media: &Media) -> Findings {
         });
         let breaks = hole || before.map != after.map;
         findings.check(
-            breaks || !after.discontinuity,
+            breaks || after.discontinuities == 0,
             NEEDLESS_DISCONTINUITY,
             || {
                 format!(

@@ -48,8 +48,8 @@ pub struct Segment {
     pub byte_range: Option<(u64, u64)>,
     /// The `EXT-X-MAP` in force, also when an earlier segment carried the tag.
     pub map: Option<Map>,
-    /// `EXT-X-DISCONTINUITY` stands before it.
-    pub discontinuity: bool,
+    /// How often `EXT-X-DISCONTINUITY` stands before it: each counts (RFC 8216 §6.2.2).
+    pub discontinuities: u64,
     /// Its own `EXT-X-PROGRAM-DATE-TIME`.
     pub program_date_time: Option<DateTime<Utc>>,
     /// Line of its URI, from 1.
@@ -102,7 +102,7 @@ pub fn decimal_ns(text: &str) -> Option<(u64, usize)> {
 struct Pending {
     extinf: Option<(u64, usize)>,
     byte_range: Option<(Option<u64>, u64)>,
-    discontinuity: bool,
+    discontinuities: u64,
     program_date_time: Option<DateTime<Utc>>,
 }
 
@@ -162,7 +162,7 @@ pub fn read(text: &str) -> (Media, Findings) {
             }
             "#EXT-X-DISCONTINUITY-SEQUENCE" => {
                 media.discontinuity_sequence = integer(value).unwrap_or(0);
-                before_segments && !pending.discontinuity && integer(value).is_some()
+                before_segments && pending.discontinuities == 0 && integer(value).is_some()
             }
             "#EXT-X-PLAYLIST-TYPE" => {
                 media.playlist_type = Some(value.to_owned());
@@ -198,9 +198,8 @@ pub fn read(text: &str) -> (Media, Findings) {
                 pending.byte_range.is_some()
             }
             "#EXT-X-DISCONTINUITY" => {
-                let first = !pending.discontinuity;
-                pending.discontinuity = true;
-                first
+                pending.discontinuities += 1;
+                true
             }
             "#EXT-X-PROGRAM-DATE-TIME" => {
                 pending.program_date_time = DateTime::parse_from_rfc3339(value)
@@ -265,7 +264,7 @@ fn finish(
         decimals,
         byte_range,
         map: map.clone(),
-        discontinuity: pending.discontinuity,
+        discontinuities: pending.discontinuities,
         program_date_time: pending.program_date_time,
         line,
     })

@@ -48,12 +48,12 @@ pub fn check(old: &Media, new: &Media) -> Findings {
         });
     }
     // A discontinuity counts as removed with the segment that it stands before.
-    let discontinuities = gone.iter().filter(|segment| segment.discontinuity).count();
+    let discontinuities: u64 = gone.iter().map(|segment| segment.discontinuities).sum();
     let grown = new
         .discontinuity_sequence
         .checked_sub(old.discontinuity_sequence);
     findings.check(
-        grown == u64::try_from(discontinuities).ok(),
+        grown == Some(discontinuities),
         RELOAD_DISCONTINUITIES,
         || format!("{discontinuities} removed, the sequence grew by {grown:?}"),
     );
@@ -88,6 +88,6 @@ fn unchanged(was: &Segment, is: &Segment) -> bool {
         && was.duration_ns == is.duration_ns
         && was.byte_range == is.byte_range
         && was.map == is.map
-        && was.discontinuity == is.discontinuity
+        && was.discontinuities == is.discontinuities
         && (was.program_date_time.is_none() || was.program_date_time == is.program_date_time)
 }

@@ -1,0 +1,165 @@
+//! Behind a proxy that shows the server below a path, as the README says: everything is found.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use dayreel_testcam::PictureSettings;
+use dayreel_tests::{
+    client::{Answer, Client},
+    process::{Nginx, user, wait_until},
+    stage::{CAMERA, Stage},
+};
+
+/// Until a recording of a few seconds is listed.
+const RECORD: Duration = Duration::from_secs(60);
+const BASE: &str = "/cameras/";
+const PASSWORD: &str = "correct horse";
+
+/// What `reference` in the document at `path` means (RFC 3986 §5.2.4), without its query.
+fn resolve(path: &str, reference: &str) -> String {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    parts.pop();
+    if reference.starts_with('/') {
+        parts.truncate(1);
+    }
+    for part in reference.trim_start_matches('/').split('/') {
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let path = parts.join("/");
+    // A reference that ends with dots is a folder.
+    match reference.ends_with("..") || reference.ends_with("/.") || reference == "." {
+        true => path + "/",
+        false => path,
+    }
+}
+
+/// A browser that has logged in.
+struct Browser {
+    client: Client,
+    cookie: String,
+}
+
+impl Browser {
+    /// By the form, as it is sent there from the first page.
+    fn log_in(client: &Client) -> Result<Self> {
+        let page = [("accept", "text/html")];
+        let sent = client.request("GET", BASE, &page)?.expect(303)?;
+        let form = resolve(BASE, sent.header("location").context("to where?")?);
+        ensure!(form == "/cameras/login?next=%2F", "{form}");
+        ensure!(client.get(&form)?.expect(200)?.text()?.contains("<form"));
+        let body = format!("name=anna&password={}", PASSWORD.replace(' ', "+"));
+        let answer = client.raw(
+            format!(
+                "POST /cameras/login HTTP/1.1\r\nhost: cameras.lan\r\nconnection: close\r\n\
+                 origin: http://cameras.lan\r\ncontent-length: {}\r\n\
+                 content-type: application/x-www-form-urlencoded\r\n\r\n{body}",
+                body.len()
+            )
+            .as_bytes(),
+        )?;
+        let header = |name: &str| {
+            let lines = answer.lines().map_while(|line| {
+                line.split_once(": ").or_else(|| {
+                    // The first line, and not the empty one.
+                    line.starts_with("HTTP/").then_some(("", line))
+                })
+            });
+            let mut named = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+            named.next().map(|(_, value)| value.to_owned())
+        };
+        let to = header("location").with_context(|| answer.clone())?;
+        ensure!(resolve("/cameras/login", &to) == BASE, "{to}");
+        let cookie = header("set-cookie").with_context(|| answer.clone())?;
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        Ok(Self {
+            client: client.clone(),
+            cookie,
+        })
+    }
+
+    fn get(&self, path: &str) -> Result<Answer> {
+        let headers = [("cookie", self.cookie.as_str())];
+        self.client.request("GET", path, &headers)
+    }
+}
+
+/// The last line of a playlist that is an address.
+fn last_address(playlist: &str) -> Option<&str> {
+    let mut lines = playlist.lines().rev();
+    lines.find(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+#[test]
+fn everything_is_found_below_a_path_of_a_proxy() -> Result<()> {
+    let users = user(&["add", "anna", "--role", "admin", "--print"], PASSWORD)?;
+    let stage = Stage::start_with(PictureSettings::small(), 1, |setup| {
+        setup.server.push_str("trusted_proxies = [\"127.0.0.1\"]\n");
+        // Before the camera's table, which further lines are added to.
+        setup.cameras = users + &setup.cameras;
+    })?;
+    let nginx = Nginx::in_front_of(stage.server.address(), BASE)?;
+    let browser = Browser::log_in(&Client::new(nginx.address))?;
+
+    for path in [
+        BASE.to_owned(),
+        format!("{BASE}{CAMERA}"),
+        format!("{BASE}{CAMERA}/"),
+    ] {
+        let page = browser.get(&path)?.expect(200)?.text()?;
+        let references = page
+            .split("href=\"")
+            .skip(1)
+            .chain(page.split("src=\"").skip(1));
+        let files: Vec<_> = references
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        ensure!(files.len() >= 4, "{files:?}");
+        for file in files {
+            let file = resolve(&path, file);
+            ensure!(file.starts_with("/cameras/assets/"), "{path}: {file}");
+            browser.get(&file)?.expect(200)?;
+        }
+    }
+
+    let playlist = format!("{BASE}{CAMERA}/stream/today/playlist.m3u8");
+    let segment = |get: &dyn Fn(&str) -> Result<Answer>, path: &str| -> Result<String> {
+        let text = get(path)?.expect(200)?.text()?;
+        let media = resolve(path, last_address(&text).context("no rendition")?);
+        let text = get(&media)?.expect(200)?.text()?;
+        Ok(resolve(&media, last_address(&text).context("no segment")?))
+    };
+    let get = |path: &str| browser.get(path);
+    let found = wait_until(RECORD, || segment(&get, &playlist).ok()).context("no segment")?;
+    ensure!(found.starts_with("/cameras/cam/stream/v-"), "{found}");
+    browser.get(&found)?.expect(200)?;
+    // A playlist is no folder.
+    let sent = browser.get(&format!("{playlist}/"))?.expect(308)?;
+    let to = sent.header("location").context("to where?")?;
+    ensure!(resolve(&format!("{playlist}/"), to) == playlist, "{to}");
+
+    // A link, by which everybody finds segments, too.
+    let made = format!("{BASE}api/links?path=/{CAMERA}/stream/today/playlist.m3u8");
+    let own = [
+        ("cookie", browser.cookie.as_str()),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let link = browser
+        .client
+        .request("POST", &made, &own)?
+        .expect(200)?
+        .json()?;
+    let link = link["url"].as_str().context("no link")?.to_owned();
+    let link = format!("{}{link}", BASE.trim_end_matches('/'));
+    let anybody = |path: &str| browser.client.get(path);
+    let linked = segment(&anybody, &link)?;
+    ensure!(linked.starts_with("/cameras/api/link/"), "{linked}");
+    anybody(&linked)?.expect(200)?;
+    anybody(&found)?.expect(401)?;
+    Ok(())
+}
