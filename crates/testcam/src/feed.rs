@@ -1,6 +1,6 @@
 //! From a source of access units or raw media into a pipeline.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use gstreamer as gst;
@@ -13,18 +13,19 @@ pub(crate) trait Source: Send + 'static {
     /// When the next buffer is due, as a position in the run.
     fn due(&self) -> gst::ClockTime;
 
-    /// Makes the next buffer, with its timestamps. Called when it is due.
-    fn make(&mut self) -> Result<gst::Buffer>;
+    /// Makes the next buffer, with its timestamps. Called when it is due, or so `late` on a machine
+    /// with too much to do: what it shows is of when it was due.
+    fn make(&mut self, late: Duration) -> Result<gst::Buffer>;
 }
 
 /// Lets `appsrc` have a buffer from `source` whenever it is due *and* the pipeline has taken the
 /// one before. Works on the element's own streaming thread, so it ends with the element.
 pub(crate) fn feed(appsrc: &gst_app::AppSrc, timeline: Arc<Timeline>, mut source: impl Source) {
     let need_data = move |appsrc: &gst_app::AppSrc, _: u32| {
-        if !timeline.wait_for(source.due()) {
+        let Some(late) = timeline.wait_for(source.due()) else {
             return;
-        }
-        match source.make() {
+        };
+        match source.make(late) {
             // Refused: the pipeline is being shut down.
             Ok(buffer) => drop(appsrc.push_buffer(buffer)),
             Err(error) => {

@@ -1,8 +1,11 @@
 //! A file's access units for ever, on one unbroken timeline.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -44,7 +47,7 @@ impl Source for LoopedVideo {
         tick_to_time(loop_90k + due_90k, VIDEO_RATE_HZ)
     }
 
-    fn make(&mut self) -> Result<gst::Buffer> {
+    fn make(&mut self, _late: Duration) -> Result<gst::Buffer> {
         let (index, loop_90k) = self.at();
         let unit = &self.file.video.units[index];
         let pts = tick_to_time(loop_90k + unit.pts_90k, VIDEO_RATE_HZ);
@@ -90,7 +93,7 @@ impl Source for LoopedAudio {
         })
     }
 
-    fn make(&mut self) -> Result<gst::Buffer> {
+    fn make(&mut self, _late: Duration) -> Result<gst::Buffer> {
         let pts = self.due();
         let audio = self.audio()?;
         let buffer = retimed(&audio.units[self.index(audio)], pts)?;

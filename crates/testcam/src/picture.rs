@@ -1,8 +1,11 @@
 //! The generated picture: scenery, a ball, a clock, a counter and the [pattern].
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -86,12 +89,13 @@ impl Source for Pictures {
         pts(self.made, self.fps)
     }
 
-    fn make(&mut self) -> Result<gst::Buffer> {
+    fn make(&mut self, late: Duration) -> Result<gst::Buffer> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut buffer = self.pool.acquire_buffer(None)?;
         let writable = buffer.get_mut().context("a shared buffer from the pool")?;
         let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(writable, &self.info)?;
-        self.painter.paint(&mut frame, number, Local::now())?;
+        self.painter
+            .paint(&mut frame, number, Local::now() - late)?;
         drop(frame);
         let start = self.due();
         self.made += 1;

@@ -1,6 +1,6 @@
 //! The generated sound: a quiet chord, and a pip that begins with every second of the wall clock.
 
-use std::f64::consts::TAU;
+use std::{f64::consts::TAU, time::Duration};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
@@ -78,8 +78,8 @@ impl Source for Sound {
         tick_to_time(self.made, self.rate_hz.into())
     }
 
-    fn make(&mut self) -> Result<gst::Buffer> {
-        let first_ms = self.follow(wall_ms(Utc::now()));
+    fn make(&mut self, late: Duration) -> Result<gst::Buffer> {
+        let first_ms = self.follow(wall_ms(Utc::now() - late));
         let last = self.made + u64::from(self.block);
         let samples = (self.made..last).flat_map(|nth| self.sample(nth, first_ms).to_le_bytes());
         let mut buffer = gst::Buffer::from_mut_slice(samples.collect::<Vec<u8>>());
@@ -109,6 +109,23 @@ fn wall_ms(now: DateTime<Utc>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A camera that caught up said of its sound, and of its pictures, when it had made them.
+    #[test]
+    fn regression_what_is_late_was_of_another_time() {
+        gst::init().unwrap();
+        let mut sound = Sound::new(AudioCodec::Alaw);
+        let before_ms = wall_ms(Utc::now());
+        sound.make(Duration::ZERO).unwrap();
+        let first_ms = sound.first_ms.unwrap();
+        sound.make(Duration::from_secs(3)).unwrap();
+        let late_ms = before_ms - 3000 - 20;
+        assert!(
+            (before_ms..before_ms + 1000).contains(&first_ms),
+            "{first_ms}"
+        );
+        assert!((late_ms..late_ms + 1000).contains(&sound.first_ms.unwrap()));
+    }
 
     #[test]
     fn the_pip_is_at_the_full_second() {

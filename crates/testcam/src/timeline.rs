@@ -29,9 +29,9 @@ struct State {
 }
 
 impl Timeline {
-    /// Returns when `position` is due, at once if it has passed: nothing is ever left out. Whether
-    /// the camera still wants it.
-    pub(crate) fn wait_for(&self, position: gst::ClockTime) -> bool {
+    /// Returns when `position` is due, at once if it has passed: nothing is ever left out. How late
+    /// that is; nothing if the camera does not want it any more.
+    pub(crate) fn wait_for(&self, position: gst::ClockTime) -> Option<Duration> {
         let position = Duration::from(position);
         let mut state = self.state.lock();
         state.furthest = state.furthest.max(position);
@@ -41,8 +41,12 @@ impl Timeline {
             if now > due + MAX_CATCH_UP {
                 state.zero = Some(now - position);
             }
-            if state.is_halted || now >= due {
-                return !state.is_halted;
+            if state.is_halted {
+                return None;
+            }
+            if now >= due {
+                let zero = state.zero.unwrap_or(now);
+                return Some(now.saturating_duration_since(zero + position));
             }
             self.halted.wait_until(&mut state, due);
         }
@@ -94,21 +98,26 @@ mod tests {
     #[test]
     fn what_is_past_is_due_at_once() {
         let timeline = Timeline::default();
-        assert!(timeline.wait_for(gst::ClockTime::from_seconds(100)));
-        assert!(timeline.wait_for(gst::ClockTime::from_seconds(99)));
+        let is_late = |seconds| {
+            timeline
+                .wait_for(gst::ClockTime::from_seconds(seconds))
+                .unwrap()
+        };
+        assert_eq!(is_late(100), Duration::ZERO);
+        assert!(is_late(99) >= Duration::from_secs(1));
         timeline.play();
-        assert!(timeline.wait_for(gst::ClockTime::from_seconds(100)));
+        assert!(is_late(100) < Duration::from_secs(1));
         assert_eq!(timeline.state.lock().furthest, Duration::from_secs(100));
     }
 
     #[test]
     fn a_halted_timeline_keeps_nobody_waiting() {
         let timeline = Timeline::default();
-        assert!(timeline.wait_for(gst::ClockTime::ZERO));
+        assert!(timeline.wait_for(gst::ClockTime::ZERO).is_some());
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| timeline.wait_for(gst::ClockTime::from_seconds(3600)));
             timeline.halt();
-            assert!(!waiting.join().unwrap());
+            assert_eq!(waiting.join().unwrap(), None);
         });
     }
 }
