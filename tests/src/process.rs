@@ -1,12 +1,14 @@
 //! Running the server as users do: the `dayreel` binary with a configuration and a data directory.
 
 mod log;
+mod mosquitto;
 mod nginx;
 mod server;
 mod user;
 mod wait;
 
 pub use log::Log;
+pub use mosquitto::{Message, Mosquitto, Subscriber};
 pub use nginx::Nginx;
 pub use server::{Server, Setup, binary, latest_day, stop_within};
 pub use user::user;

@@ -2,10 +2,10 @@
 
 use toml::Value;
 
-use crate::{Role, Trust, secret_url::HIDDEN, settings::Settings, template::escape};
+use crate::{Mqtt, Role, Trust, secret_url::HIDDEN, settings::Settings, template::escape};
 
-/// A configuration file with every key and every credential as `***`. Without users and
-/// webhooks, parsing it gives the same settings but for those.
+/// A configuration file with every key and every credential as `***`. Without users,
+/// webhooks and a broker, parsing it gives the same settings.
 pub fn effective_toml(settings: &Settings) -> String {
     let server = &settings.server;
     let mut lines = vec![
@@ -48,6 +48,7 @@ pub fn effective_toml(settings: &Settings) -> String {
             list("events", &events),
         ]);
     }
+    lines.extend(settings.mqtt.iter().flat_map(mqtt));
     for camera in &settings.cameras {
         lines.extend([
             String::new(),
@@ -88,6 +89,30 @@ pub fn effective_toml(settings: &Settings) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn mqtt(mqtt: &Mqtt) -> Vec<String> {
+    let mut lines = vec![
+        String::new(),
+        "[mqtt]".to_owned(),
+        line("url", &mqtt.url.to_string()),
+    ];
+    if let Some(login) = &mqtt.login {
+        lines.push(line("user", login.user()));
+        lines.extend(login.password().map(|_| line("password", HIDDEN)));
+    }
+    if mqtt.url.is_encrypted() {
+        lines.push(trust(mqtt.trust));
+    }
+    lines.extend([
+        line("topic_prefix", mqtt.topic_prefix.as_str()),
+        format!("discovery = {}", mqtt.discovery_prefix.is_some()),
+    ]);
+    let discovery_prefix = mqtt.discovery_prefix.as_ref();
+    lines.extend(discovery_prefix.map(|prefix| line("discovery_prefix", prefix.as_str())));
+    let snapshot = mqtt.snapshot_interval;
+    lines.extend(snapshot.map(|interval| format!("snapshot_interval_s = {}", interval.as_secs())));
+    lines
 }
 
 fn trust(trust: Trust) -> String {

@@ -6,11 +6,13 @@
 //! problems of the file at once.
 //!
 //! Invariant: the only way to a camera's password is [`SecretUrl::expose`] and
-//! [`SecretUrl::credentials`]; of users' passwords there are hashes only. Errors repeat no value of a URL and no line of the file.
+//! [`SecretUrl::credentials`]; of users' passwords there are hashes only;
+//! a broker's password is behind [`MqttLogin::password`]. Errors repeat no value of a URL and no line of the file.
 
 mod document;
 mod effective;
 mod env;
+mod mqtt;
 mod password;
 mod problem;
 mod resolve;
@@ -34,6 +36,10 @@ use std::{
 pub use effective::effective_toml;
 pub use env::{EnvSource, SystemEnv};
 pub use ipnet::IpNet;
+pub use mqtt::{
+    InvalidMqttLogin, InvalidMqttUrl, InvalidTopic, Mqtt, MqttLogin, MqttUrl,
+    SNAPSHOT_INTERVAL_RANGE_S, Topic,
+};
 pub use password::{InvalidHash, PasswordHash};
 pub use problem::{ConfigError, Given, Place, Problem, Refusal};
 pub use secret_url::{Credentials, InvalidUrl, SecretUrl};

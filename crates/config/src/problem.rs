@@ -9,6 +9,7 @@ use std::{
 use dayreel_core::{InvalidCameraId, Kind};
 
 use crate::{
+    mqtt::{InvalidMqttLogin, InvalidMqttUrl, InvalidTopic},
     password::InvalidHash,
     secret_url::InvalidUrl,
     trust::NoFingerprint,
@@ -344,6 +345,18 @@ pub enum Refusal {
     /// A bad secret of a webhook.
     #[error(transparent)]
     WebhookSecret(#[from] InvalidWebhookSecret),
+    /// `DAYREEL_MQTT_` and something else.
+    #[error("is no key of the broker; they are called like DAYREEL_MQTT_URL, in capital letters")]
+    MqttVariable,
+    /// A bad address of a broker.
+    #[error(transparent)]
+    MqttUrl(#[from] InvalidMqttUrl),
+    /// A bad user or password of a broker.
+    #[error(transparent)]
+    MqttLogin(#[from] InvalidMqttLogin),
+    /// A bad beginning of topics.
+    #[error(transparent)]
+    Topic(#[from] InvalidTopic),
     /// A variable that is a key and no text.
     #[error("is not UTF-8")]
     NotUtf8,

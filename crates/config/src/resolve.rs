@@ -1,5 +1,6 @@
 //! From the tree of the file and the environment to checked settings, in one step.
 
+mod mqtt;
 mod users;
 mod webhooks;
 
@@ -43,6 +44,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("camera"),
     Key::new("users"),
     Key::new("webhooks"),
+    Key::new("mqtt"),
 ];
 
 /// Keys of `[server]`.
@@ -69,6 +71,19 @@ pub(crate) const USER_KEYS: &[Key] = &[
 /// Keys of `[[webhooks]]`.
 pub(crate) const WEBHOOK_KEYS: &[Key] =
     &[Key::text("url"), Key::text("secret"), Key::new("events")];
+
+/// Keys of `[mqtt]`.
+pub(crate) const MQTT_KEYS: &[Key] = &[
+    Key::text("url"),
+    Key::text("user"),
+    Key::text("password"),
+    Key::new("tls_verify"),
+    Key::text("tls_fingerprint"),
+    Key::text("topic_prefix"),
+    Key::new("discovery"),
+    Key::text("discovery_prefix"),
+    Key::new("snapshot_interval_s"),
+];
 
 /// Keys of `[[camera]]`.
 pub(crate) const CAMERA_KEYS: &[Key] = &[
@@ -122,6 +137,7 @@ pub(crate) fn resolve(
             let users = file.users(&ids, &mut taken);
             let users = all(users, variables.users(&ids, &mut taken));
             let webhooks = all(file.webhooks(), variables.webhooks());
+            let mqtt = mqtt::resolve(&mut file, &mut variables);
             if server.auth == Auth::None && !taken.is_empty() {
                 let (at, report) = match variables.auth_at() {
                     Some(at) => (at, &mut variables.report),
@@ -140,6 +156,7 @@ pub(crate) fn resolve(
                 cameras,
                 users,
                 webhooks,
+                mqtt,
             });
         }
     }

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use dayreel_core::CameraId;
 use ipnet::IpNet;
 
-use crate::{SecretUrl, Trust, User, Webhook};
+use crate::{Mqtt, SecretUrl, Trust, User, Webhook};
 
 /// `server.listen` where nothing else is said.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -62,6 +62,8 @@ pub struct Settings {
     pub users: Vec<User>,
     /// `[[webhooks]]`, in the order of the file.
     pub webhooks: Vec<Webhook>,
+    /// `[mqtt]`, if there is one.
+    pub mqtt: Option<Mqtt>,
 }
 
 /// What concerns all cameras.

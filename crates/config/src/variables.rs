@@ -1,4 +1,5 @@
-//! Keys that come as environment variables: `DAYREEL_LISTEN`, `DAYREEL_CAMERA_1_RTSP`.
+//! Keys that come as environment variables: `DAYREEL_LISTEN`, `DAYREEL_MQTT_URL`,
+//! `DAYREEL_CAMERA_1_RTSP`.
 //!
 //! They become a document of the same form as the file and are checked by the same code; only the
 //! places of problems are names of variables instead of lines.
@@ -11,10 +12,11 @@ use crate::{
     document::Key,
     env::EnvSource,
     problem::{Place, Problem, Refusal},
-    resolve::{CAMERA_KEYS, SERVER_KEYS, USER_KEYS, WEBHOOK_KEYS},
+    resolve::{CAMERA_KEYS, MQTT_KEYS, SERVER_KEYS, USER_KEYS, WEBHOOK_KEYS},
 };
 
 const SERVER: &str = "DAYREEL_";
+const MQTT: &str = "DAYREEL_MQTT_";
 
 /// A table that there can be several of.
 struct List {
@@ -68,7 +70,7 @@ pub(crate) struct Variables {
 
 impl Variables {
     /// The variables of `env` that are keys, and what is wrong with their names. Those of
-    /// `[server]` come first, then cameras, users and webhooks by their numbers, which may have holes.
+    /// `[server]` come first, then that of `[mqtt]`, then cameras, users and webhooks by their numbers, which may have holes.
     pub(crate) fn read(env: &dyn EnvSource) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut refuse = |name: String, refusal| {
@@ -86,6 +88,25 @@ impl Variables {
                 Ok(Some(value)) => variables.add(key.name, &value, SERVER_KEYS),
                 Ok(None) => {}
                 Err(refusal) => refuse(name, refusal),
+            }
+        }
+        let mut of_broker: Vec<_> = env.names();
+        of_broker.retain(|name| name.starts_with(MQTT));
+        of_broker.sort();
+        let mut is_begun = false;
+        for name in of_broker {
+            let key = name.strip_prefix(MQTT).filter(|key| is_key(key));
+            match (value(env, &name), key.map(str::to_lowercase)) {
+                (Ok(None), _) => {}
+                (Ok(Some(value)), Some(key)) => {
+                    if !is_begun {
+                        variables.begin("[mqtt]", MQTT.to_owned());
+                        is_begun = true;
+                    }
+                    variables.add(&key, &value, MQTT_KEYS);
+                }
+                (Ok(Some(_)), None) => refuse(name, Refusal::MqttVariable),
+                (Err(refusal), _) => refuse(name, refusal),
             }
         }
         for list in LISTS {
@@ -151,11 +172,15 @@ fn number_and_key(prefix: &str, name: &str) -> Option<(u16, String)> {
     // One spelling a number: `01` could be given besides `1`.
     let is_number = number.bytes().all(|c| c.is_ascii_digit()) && !number.starts_with('0');
     let number = number.parse().ok().filter(|number| *number <= MAX_NUMBER);
-    let is_key = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
-    let is_key = !key.is_empty() && key.bytes().all(is_key);
     number
-        .filter(|_| is_number && is_key)
+        .filter(|_| is_number && is_key(key))
         .map(|number| (number, key.to_lowercase()))
+}
+
+/// Whether it may be a key in capital letters.
+fn is_key(text: &str) -> bool {
+    let fits = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
+    !text.is_empty() && text.bytes().all(fits)
 }
 
 /// What `text` is in TOML: a number, a truth value, or else a string.

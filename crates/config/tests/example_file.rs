@@ -7,7 +7,7 @@ mod common;
 use std::{collections::BTreeSet, fs, path::Path};
 
 use common::load_text;
-use dayreel_config::{Loaded, Role, Trust, Warning, WebhookEvent, effective_toml};
+use dayreel_config::{Loaded, Mqtt, Role, Trust, Warning, WebhookEvent, effective_toml};
 
 fn example() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/dayreel.toml");
@@ -102,7 +102,8 @@ fn a_user_is_as_it_shows() {
 fn a_webhook_is_as_it_shows() {
     let lines = example();
     let block = lines.lines().filter_map(|line| line.strip_prefix("#   "));
-    let block: Vec<_> = block.skip_while(|line| *line != "[[webhooks]]").collect();
+    let block = block.skip_while(|line| *line != "[[webhooks]]");
+    let block: Vec<_> = block.take_while(|line| *line != "[mqtt]").collect();
     let camera = "[[camera]]\nid = \"front-door\"\nrtsp = \"rtsp://h/s\"\n";
     let hooks = |text: &str| load(&format!("{camera}{text}")).settings.webhooks;
     let all = hooks(&block.join("\n"));
@@ -136,6 +137,79 @@ fn a_webhook_is_as_it_shows() {
         !shown.contains("webhook/dayreel") && !shown.contains("b0a7a5f7"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_broker_is_as_it_shows() {
+    let lines = example();
+    let block = lines.lines().filter_map(|line| line.strip_prefix("#   "));
+    let block: Vec<_> = block.skip_while(|line| *line != "[mqtt]").collect();
+    let camera = "[[camera]]\nid = \"front-door\"\nrtsp = \"rtsp://h/s\"\n";
+    let settings = |text: &str, variables: &[(&str, &str)]| {
+        let text = format!("{camera}{text}");
+        load_text(&text, variables).unwrap().settings
+    };
+    let all = settings(&block.join("\n"), &[]).mqtt.unwrap();
+    assert_eq!(all.url.to_string(), "mqtt://192.168.0.10:1883");
+    let login = all.login.clone().unwrap();
+    assert_eq!(
+        (login.user(), login.password()),
+        ("dayreel", Some("a password"))
+    );
+    // What it shows beyond user and password are the defaults, but for one.
+    let least = [
+        ("DAYREEL_MQTT_URL", "mqtt://192.168.0.10"),
+        ("DAYREEL_MQTT_USER", "dayreel"),
+        ("DAYREEL_MQTT_PASSWORD", "a password"),
+    ];
+    let least = settings("", &least).mqtt.unwrap();
+    assert_eq!(least.snapshot_interval, None);
+    assert_eq!(all.trust, least.trust);
+    assert_eq!(
+        Mqtt {
+            snapshot_interval: None,
+            ..all.clone()
+        },
+        least
+    );
+    // All keys but the one that stands in a note, and each has its variable.
+    let message = load_text(&format!("{camera}[mqtt]\nx = 1\n"), &[]).unwrap_err();
+    let allowed = message
+        .lines()
+        .find_map(|line| line.split_once("allowed here: "));
+    let said: toml::Table = block.join("\n").parse().unwrap();
+    let said = said["mqtt"].as_table().unwrap();
+    let mut shown: BTreeSet<&str> = said.keys().map(String::as_str).collect();
+    assert!(shown.insert("tls_fingerprint"));
+    assert_eq!(shown, allowed.unwrap().1.split(", ").collect());
+    let variables: Vec<_> = said
+        .iter()
+        .map(|(key, value)| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            (format!("DAYREEL_MQTT_{}", key.to_uppercase()), text)
+        })
+        .collect();
+    let mut variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(settings("", &variables).mqtt, Some(all.clone()));
+    // They override the file, key by key.
+    variables.retain(|(name, _)| *name == "DAYREEL_MQTT_USER");
+    variables[0].1 = "other";
+    let other = settings(&block.join("\n"), &variables).mqtt.unwrap();
+    assert_eq!(other.login.as_ref().unwrap().user(), "other");
+    assert_eq!(other.url, all.url);
+    // The password is not shown; all else is, and means the same again.
+    let shown = effective_toml(&settings(&block.join("\n"), &[]));
+    assert!(!shown.contains("a password"), "{shown}");
+    let again = load(&shown.replace("***", "a password")).settings.mqtt;
+    assert_eq!(again, Some(all));
+    let none = settings("[mqtt]\nurl = \"mqtts://h\"\ndiscovery = false\n", &[]);
+    assert_eq!(load(&effective_toml(&none)).settings.mqtt, none.mqtt);
+    assert_eq!(none.mqtt.unwrap().discovery_prefix, None);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn unknown_keys() {
     refused(
         &text,
         &[
-            "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera, users, webhooks",
+            "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera, users, webhooks, mqtt",
             "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
             "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
             "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
@@ -529,6 +529,51 @@ fn webhooks() {
         CAMERA,
         &[
             "environment variable DAYREEL_WEBHOOK_URL: is no key of a webhook; they are called like DAYREEL_WEBHOOK_1_URL: a number from 1 to 9999, then the key in capital letters",
+        ],
+    );
+}
+
+#[test]
+fn mqtt() {
+    let allowed = "is no address of a broker; allowed is mqtt://host:port, or mqtts://host:port for TLS, without path; user and password have keys of their own";
+    refused(
+        &format!(
+            "{CAMERA}[mqtt]\nurl = \"mqtt://u:T0KEN@broker.lan\"\nuser = \"\"\npassword = 5\n\
+             topic_prefix = \"home/#\"\ndiscovery = \"no\"\nsnapshot_interval_s = 1\nbroker = \"x\"\n"
+        ),
+        &[
+            &format!("f.toml:5:7: mqtt.url: {allowed}"),
+            "f.toml:6:8: mqtt.user: is empty or longer than 65535 bytes",
+            "f.toml:7:12: mqtt.password: must be a string, not an integer",
+            "f.toml:8:16: mqtt.topic_prefix: is no beginning of a topic; allowed are up to 200 bytes such as \"dayreel\" or \"home/cameras\", without +, #, control characters, $ at the begin and / at either end",
+            "f.toml:9:13: mqtt.discovery: must be true or false, not a string",
+            "f.toml:10:23: mqtt.snapshot_interval_s: is 1; allowed is 5 to 86400 (seconds)",
+            "f.toml:11:1: mqtt.broker: unknown key; allowed here: url, user, password, tls_verify, tls_fingerprint, topic_prefix, discovery, discovery_prefix, snapshot_interval_s",
+        ],
+    );
+    refused(
+        &format!("{CAMERA}[mqtt]\npassword = \"T0KEN\"\n"),
+        &[
+            "f.toml:4:1: mqtt.url: is missing; write url = \"mqtt://192.168.0.10:1883\"",
+            "f.toml:4:1: mqtt.user: is missing; write user = \"dayreel\"",
+        ],
+    );
+    refused(
+        &format!("mqtt = \"broker.lan\"\n{CAMERA}"),
+        &["f.toml:1:8: mqtt: must be a table: [mqtt], not a string"],
+    );
+    refused_with(
+        &[
+            ("DAYREEL_MQTT_PASSWORD", "T0KEN"),
+            ("DAYREEL_MQTT_URI", "mqtt://broker.lan"),
+            ("DAYREEL_MQTT_url", "mqtt://broker.lan"),
+        ],
+        CAMERA,
+        &[
+            "environment variable DAYREEL_MQTT_URI: unknown key; allowed here: url, user, password, tls_verify, tls_fingerprint, topic_prefix, discovery, discovery_prefix, snapshot_interval_s",
+            "environment variable DAYREEL_MQTT_URL is not set; write DAYREEL_MQTT_URL=mqtt://192.168.0.10:1883",
+            "environment variable DAYREEL_MQTT_USER is not set; write DAYREEL_MQTT_USER=dayreel",
+            "environment variable DAYREEL_MQTT_url: is no key of the broker; they are called like DAYREEL_MQTT_URL, in capital letters",
         ],
     );
 }

@@ -112,8 +112,8 @@ pub(crate) struct LogFilter(String);
 
 impl LogFilter {
     pub(crate) fn to_env_filter(&self) -> EnvFilter {
-        // Its log names what is asked for, and that of a webhook is often a secret.
-        EnvFilter::new(format!("{},ureq=warn,ureq_proto=warn", self.0))
+        // Their logs name what is asked for or told, and that of a webhook is often a secret.
+        EnvFilter::new(format!("{},ureq=warn,ureq_proto=warn,rumqttc=warn", self.0))
     }
 }
 

@@ -79,6 +79,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
         cameras,
         users: Vec::new(),
         webhooks: Vec::new(),
+        mqtt: None,
     };
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {

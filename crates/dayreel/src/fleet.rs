@@ -21,7 +21,7 @@ use dayreel_pipeline::{
 };
 use tokio::runtime::Handle;
 
-use crate::{timelapse::TimelapseThread, webhooks::Webhooks};
+use crate::{listeners::Listeners, timelapse::TimelapseThread};
 
 /// Cameras that are removed or changed have so long to complete their recordings.
 const END_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -48,7 +48,7 @@ pub(crate) struct Fleet {
     timelapses: TimelapseThread,
     retention: Arc<Retention>,
     app: Arc<App>,
-    webhooks: Webhooks,
+    listeners: Listeners,
 }
 
 impl Fleet {
@@ -75,17 +75,17 @@ impl Fleet {
             Box::new(SystemDisk),
         ));
         let server = &settings.server;
-        let app = App::new(
+        let app = Arc::new(App::new(
             entries(&running),
             Arc::clone(&clock),
             Arc::clone(&retention),
             Gate::new(&server.data_dir, server, &settings.users)?,
             reloads,
-        );
-        let webhooks = Webhooks::default();
-        webhooks.change(&settings.webhooks)?;
+        ));
+        let listeners = Listeners::new(Arc::clone(&app), Handle::current());
+        listeners.change(settings)?;
         Ok(Self {
-            webhooks,
+            listeners,
             timelapses: TimelapseThread::start(films(&running), &clock)?,
             store,
             clock,
@@ -94,7 +94,7 @@ impl Fleet {
             running,
             lingering: Vec::new(),
             retention,
-            app: Arc::new(app),
+            app,
         })
     }
 
@@ -109,8 +109,8 @@ impl Fleet {
     }
 
     /// Who is told what happens.
-    pub(crate) fn webhooks(&self) -> Webhooks {
-        self.webhooks.clone()
+    pub(crate) fn listeners(&self) -> Listeners {
+        self.listeners.clone()
     }
 
     /// The cameras that run, and what they record into.
@@ -191,8 +191,8 @@ impl Fleet {
         if let Err(error) = self.app.gate().change(&settings.server, &settings.users) {
             failures.push(format!("users: {error}"));
         }
-        if let Err(error) = self.webhooks.change(&settings.webhooks) {
-            failures.push(format!("webhooks: {error:#}"));
+        if let Err(error) = self.listeners.change(settings) {
+            failures.push(format!("webhooks or MQTT: {error:#}"));
         }
         let min_free_bytes = settings.server.min_free_bytes;
         self.retention

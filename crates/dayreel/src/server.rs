@@ -131,9 +131,14 @@ impl Server {
     pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
         let (app, moments) = (self.fleet.app(), self.fleet.moments());
         let expiring = tokio::spawn(look_after_the_disk(self.fleet.retention()));
-        let (retention, webhooks) = (self.fleet.retention(), self.fleet.webhooks());
+        let (retention, listeners) = (self.fleet.retention(), self.fleet.listeners());
         let fleet = Arc::new(Mutex::new(self.fleet));
-        let watching = watch(Arc::clone(&fleet), retention, app.moments_made(), webhooks);
+        let watching = watch(
+            Arc::clone(&fleet),
+            retention,
+            Arc::clone(&app),
+            listeners.clone(),
+        );
         let mut others = vec![expiring, tokio::spawn(watching)];
         if let Some((config, asked, reloads)) = self.reloads {
             let reloading = reload_when_asked(Arc::clone(&fleet), config, asked);
@@ -166,7 +171,8 @@ impl Server {
             let deadline = Instant::now() + CLOSE_TIMEOUT;
             tokio::task::spawn_blocking(move || fleet.shutdown(deadline)).await
         };
-        let (close, unmade) = tokio::join!(close, moments.close(MOMENT_TIMEOUT));
+        let (close, unmade, ()) =
+            tokio::join!(close, moments.close(MOMENT_TIMEOUT), listeners.end());
         if unmade > 0 {
             tracing::error!(moments = unmade, "not all moments could be made in time");
         }

@@ -1,4 +1,5 @@
-//! Notices what webhooks are told of, by looking every second at what is known anyway.
+//! Notices what listeners are told of, by looking every second at what is known anyway, while there are
+//! any.
 
 use std::{
     collections::HashMap,
@@ -13,13 +14,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use dayreel_archive::{CameraArchive, Retention};
 use dayreel_config::WebhookEvent;
 use dayreel_core::CameraId;
-use dayreel_http::MomentNotice;
-use dayreel_pipeline::{Camera, CameraState};
+use dayreel_http::{App, MomentNotice};
+use dayreel_pipeline::{Camera, CameraState, CameraStatus};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::{
     fleet::Fleet,
-    webhooks::{Event, Webhooks},
+    listeners::{Event, Listeners},
 };
 
 /// How often it is looked.
@@ -63,9 +64,8 @@ struct News {
 }
 
 impl Seen {
-    fn of(camera: &Camera, archive: &CameraArchive) -> Self {
-        let status = camera.status();
-        let away = (status.state != CameraState::Live).then(|| match status.last_error {
+    fn of(status: &CameraStatus, archive: &CameraArchive) -> Self {
+        let away = (status.state != CameraState::Live).then(|| match &status.last_error {
             Some(error) => error.to_string(),
             None => status.state.name().to_owned(),
         });
@@ -176,12 +176,28 @@ impl Known {
     }
 }
 
-/// Tells `webhooks` what happens. Never returns.
+/// Tells `listeners` what happens, whenever there are any. Never returns.
 pub(crate) async fn watch(
     fleet: Arc<Mutex<Fleet>>,
     retention: Arc<Retention>,
+    app: Arc<App>,
+    listeners: Listeners,
+) {
+    loop {
+        listeners.any().await;
+        tokio::select! {
+            () = look(&fleet, &retention, app.moments_made(), &listeners) => return,
+            () = listeners.none() => {}
+        }
+    }
+}
+
+/// Until the server ends.
+async fn look(
+    fleet: &Mutex<Fleet>,
+    retention: &Retention,
     mut moments: broadcast::Receiver<MomentNotice>,
-    webhooks: Webhooks,
+    listeners: &Listeners,
 ) {
     let mut memory = Memory::default();
     let mut tick = tokio::time::interval(LOOK);
@@ -189,11 +205,16 @@ pub(crate) async fn watch(
     loop {
         let news = tokio::select! {
             _ = tick.tick() => {
-                let seen: Vec<_> = {
+                let (states, seen): (Vec<_>, Vec<_>) = {
                     let fleet = fleet.lock().await;
-                    let cameras = fleet.recorded();
-                    cameras.map(|(camera, archive)| Seen::of(camera, archive)).collect()
+                    let look = |(camera, archive): (&Camera, &CameraArchive)| {
+                        let status = camera.status();
+                        let seen = Seen::of(&status, archive);
+                        (status, seen)
+                    };
+                    fleet.recorded().map(look).unzip()
                 };
+                listeners.show(&states);
                 let low = retention.storage().problem;
                 let low = low.filter(|(code, _)| *code == "disk_low").map(|(_, text)| text);
                 memory.step(&seen, low, Instant::now())
@@ -209,7 +230,7 @@ pub(crate) async fn watch(
             },
         };
         for one in news {
-            webhooks.tell(one.kind, one.event(Utc::now()));
+            listeners.tell(one.kind, one.event(Utc::now()));
         }
     }
 }

@@ -20,12 +20,13 @@ use dayreel_config::{Webhook, WebhookEvent, WebhookSecret};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::RwLock;
 use rustls::crypto::ring;
-use serde::Serialize;
 use sha2::Sha256;
 use ureq::{
     Agent,
     tls::{Certificate, RootCerts, TlsConfig},
 };
+
+use crate::listeners::Event;
 
 /// An answer has so long.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,26 +36,6 @@ const PAUSES_S: [u64; 5] = [1, 4, 16, 64, 256];
 
 /// Events that wait for a webhook. More are left out, and said.
 const QUEUE: usize = 64;
-
-/// What happened.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Event {
-    /// No two events have the same.
-    pub(crate) id: String,
-    pub(crate) event: &'static str,
-    /// RFC 3339, UTC.
-    pub(crate) time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) camera: Option<String>,
-    /// The day that is over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) date: Option<String>,
-    /// Path of the moment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) url: Option<String>,
-    /// In words.
-    pub(crate) message: String,
-}
 
 /// All webhooks. Clones are the same.
 #[derive(Clone, Default)]
@@ -92,14 +73,18 @@ impl Webhooks {
         Ok(())
     }
 
+    /// Whether nobody is told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.read().is_empty()
+    }
+
     /// Tells those who want to know. Does not wait.
-    pub(crate) fn tell(&self, kind: WebhookEvent, event: Event) {
-        let event = Arc::new(event);
+    pub(crate) fn tell(&self, kind: WebhookEvent, event: &Arc<Event>) {
         for Sender { webhook, queue } in self.0.read().iter() {
             if !webhook.events.contains(&kind) {
                 continue;
             }
-            match queue.try_send(Arc::clone(&event)) {
+            match queue.try_send(Arc::clone(event)) {
                 Ok(()) => {}
                 Err(TrySendError::Full(event)) => tracing::warn!(
                     webhook = %webhook.url, event = event.event,

@@ -7,7 +7,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use dayreel_core::Kind;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Seconds after which a client may ask again for what is not available yet.
 const RETRY_AFTER_S: u32 = 2;
@@ -101,6 +101,12 @@ impl fmt::Display for ApiError {
     }
 }
 
+impl Serialize for ApiError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        body(self.code, &self.message).serialize(serializer)
+    }
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.status()
@@ -113,7 +119,7 @@ impl ResponseError for ApiError {
             let seconds = self.retry_after_s.unwrap_or(RETRY_AFTER_S);
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        response.json(body(self.code, &self.message))
+        response.json(self)
     }
 }
 

@@ -48,7 +48,7 @@ pub use live::{LiveError, LiveView};
 pub use media_clock::MediaClock;
 pub use probe::{Probe, probe};
 pub use settings::{CameraSettings, Timing};
-pub use source::{RtpClockReport, SenderReports};
+pub use source::{RtpClockReport, SenderReports, TlsSettings};
 pub use status::{
     AudioStatus, CameraState, CameraStatus, IgnoredReason, IgnoredTrack, RecordingError,
     VideoStatus,

@@ -37,7 +37,6 @@ use dayreel_config::Transport;
 use gstreamer as gst;
 use tracing::info;
 
-pub use self::watch::{RtpClockReport, SenderReports};
 pub(crate) use self::{
     description::Description,
     packets::{Arrival, PacketCounts, Packets},
@@ -47,6 +46,10 @@ use self::{
     handshake::{Way, describe},
     receiving::Receiving,
     stream::Stop,
+};
+pub use self::{
+    tls::TlsSettings,
+    watch::{RtpClockReport, SenderReports},
 };
 use crate::{CameraSettings, Error};
 

@@ -50,6 +50,23 @@ pub(crate) fn routes(routes: &mut Routes) {
     routes.add(at("/{cam}/frame/{time}").read(Needs::CAMERA, past));
 }
 
+impl App {
+    /// The picture of now of the camera called `id`, for others than HTTP.
+    ///
+    /// # Errors
+    /// Those of the route.
+    pub async fn picture_of_now(&self, id: &str, look: Look) -> Result<Frame, ApiError> {
+        let entry = self.camera(id)?;
+        let frame = entry.frames().frame(look).await;
+        frame.map_err(|error| no_frame(&entry, &error))
+    }
+}
+
+fn no_frame(entry: &CameraEntry, error: &FrameError) -> ApiError {
+    let message = format!("{error}; {}", entry.why_offline());
+    ApiError::new(error.kind(), "no_frame", message)
+}
+
 #[derive(Deserialize)]
 struct Query {
     width: Option<String>,
@@ -74,10 +91,7 @@ async fn now(
         Err(FrameError::NothingYet) => entry.past_frames().last(app.clock().now(), look).await,
         outcome => outcome,
     };
-    let frame = frame.map_err(|error| {
-        let message = format!("{error}; {}", entry.why_offline());
-        ApiError::new(error.kind(), "no_frame", message)
-    })?;
+    let frame = frame.map_err(|error| no_frame(&entry, &error))?;
     let etag = tag(frame.taken, look);
     if is_known(&request, &etag) {
         return Ok(not_modified(&etag, OF_NOW));

@@ -13,6 +13,7 @@ mod storage;
 mod stream;
 mod timelapse;
 
+pub use moment::MomentOrder;
 pub(crate) use page::page_text;
 pub use reload::{NotReloaded, ReloadAnswer, Reloaded, Reloads};
 

@@ -138,7 +138,6 @@ async fn make(
     options: Options,
     request: &HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let label = options.label.map(parse_label).transpose()?.flatten();
     if is_speculative(request.headers()) {
         let message = "a moment is made on request only, not in advance";
         return Err(ApiError::new(
@@ -147,10 +146,52 @@ async fn make(
             message,
         ));
     }
+    let made = make_and_tell(app, entry, (length_s, delay_s), options.label).await?;
+    let mut response = HttpResponse::Ok();
+    Ok(response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(made))
+}
+
+/// A moment as others than HTTP ask for it: whatever is not said is as with `generate` alone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MomentOrder {
+    /// How long it is to be, s.
+    pub length: Option<u32>,
+    /// How long before the order it is to end, s.
+    pub delay: Option<u32>,
+    /// What to call it.
+    pub label: Option<String>,
+}
+
+impl App {
+    /// Makes a moment of the camera called `id`, with the limits and refusals of `generate`.
+    ///
+    /// # Errors
+    /// Those of the route.
+    pub async fn make_moment(&self, id: &str, order: MomentOrder) -> Result<(), ApiError> {
+        let entry = self.camera(id)?;
+        let length_s = order.length.unwrap_or(DEFAULT_LENGTH_S);
+        let delay_s = order.delay.unwrap_or(DEFAULT_DELAY_S);
+        if !LENGTHS.contains(&length_s) || !DELAYS.contains(&delay_s) {
+            return Err(out_of_range());
+        }
+        make_and_tell(self, &entry, (length_s, delay_s), order.label).await?;
+        Ok(())
+    }
+}
+
+async fn make_and_tell(
+    app: &App,
+    entry: &CameraEntry,
+    (length_s, delay_s): (u32, u32),
+    label: Option<String>,
+) -> Result<MadeView, ApiError> {
     let request = MomentRequest {
         length_s,
         delay_s,
-        label,
+        label: label.map(parse_label).transpose()?.flatten(),
     };
     let made = entry
         .moments()
@@ -164,17 +205,14 @@ async fn make(
         url: moment.url.clone(),
         label: moment.label.clone(),
     });
-    let mut response = HttpResponse::Ok();
-    Ok(response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(MadeView {
-            moment,
-            gif_url: made
-                .gif_error
-                .is_none()
-                .then(|| format!("/{id}/moment/gif")),
-            gif_error: made.gif_error.map(|error| error.to_string()),
-        }))
+    Ok(MadeView {
+        moment,
+        gif_url: made
+            .gif_error
+            .is_none()
+            .then(|| format!("/{id}/moment/gif")),
+        gif_error: made.gif_error.map(|error| error.to_string()),
+    })
 }
 
 async fn list(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
@@ -347,11 +385,13 @@ fn length_and_delay(text: &str) -> Result<(u32, u32), ApiError> {
         return Err(ApiError::invalid(message));
     };
     let numbers = number(length, &LENGTHS).zip(number(delay, &DELAYS));
-    numbers.ok_or_else(|| {
-        let length = allowed("length", &LENGTHS, SECONDS);
-        let delay = allowed("delay", &DELAYS, SECONDS);
-        ApiError::invalid(format!("{length}, {delay}"))
-    })
+    numbers.ok_or_else(out_of_range)
+}
+
+fn out_of_range() -> ApiError {
+    let length = allowed("length", &LENGTHS, SECONDS);
+    let delay = allowed("delay", &DELAYS, SECONDS);
+    ApiError::invalid(format!("{length}, {delay}"))
 }
 
 /// `None`: there is nothing in it.

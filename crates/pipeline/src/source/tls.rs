@@ -1,4 +1,4 @@
-//! RTSP over TLS: whom to trust.
+//! TLS to a camera, and to others whose certificates are seldom from an authority: whom to trust.
 
 use std::{fmt, io, net::TcpStream, sync::Arc};
 
@@ -21,28 +21,60 @@ use crate::Error;
 /// An encrypted connection.
 pub(crate) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
+/// How hands are shaken with somebody.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    config: Arc<ClientConfig>,
+    verifier: Arc<Verifier>,
+}
+
+impl TlsSettings {
+    /// Whoever is what `trust` says is trusted.
+    ///
+    /// # Errors
+    /// [`Error::Tls`]: TLS does not work on this machine.
+    pub fn new(trust: Trust) -> Result<Self, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = Arc::new(Verifier::new(trust, &provider)?);
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| Error::Tls(None))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_no_client_auth();
+        Ok(Self {
+            config: Arc::new(config),
+            verifier,
+        })
+    }
+
+    /// For rustls.
+    pub const fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// The certificate that was not trusted last, if one was not since this was asked before.
+    pub fn take_refused(&self) -> Option<Fingerprint> {
+        self.verifier.refused.lock().take()
+    }
+}
+
 /// Shakes hands with `host`.
 ///
 /// # Errors
 /// [`Error::Tls`] with the fingerprint of a certificate that is not trusted.
 pub(crate) fn encrypt(mut socket: TcpStream, host: &str, trust: Trust) -> Result<TlsStream, Error> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls(None))?;
-    let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(Verifier::new(trust, &provider)?);
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Error::Tls(None))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier.clone())
-        .with_no_client_auth();
-    let mut tls = ClientConnection::new(Arc::new(config), name).map_err(|_| Error::Tls(None))?;
+    let settings = TlsSettings::new(trust)?;
+    let config = Arc::clone(settings.config());
+    let mut tls = ClientConnection::new(config, name).map_err(|_| Error::Tls(None))?;
     while tls.is_handshaking() {
         tls.complete_io(&mut socket)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                     Error::Timeout(socket.read_timeout().ok().flatten().unwrap_or_default())
                 }
-                _ => Error::Tls(verifier.refused.lock().take()),
+                _ => Error::Tls(settings.take_refused()),
             })?;
     }
     Ok(StreamOwned::new(tls, socket))
