@@ -16,6 +16,7 @@
 
 mod aside;
 mod camera;
+mod chunks;
 mod clip;
 mod cmaf;
 mod data_dir;
@@ -24,6 +25,7 @@ mod day_folder;
 mod day_state;
 mod error;
 mod expiry;
+mod export;
 mod forecast;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -51,6 +53,7 @@ pub use data_dir::MARKER;
 pub use day_folder::{DayFolder, Gap};
 pub use error::{Error, Result};
 pub use expiry::{RecordedHour, Recordings};
+pub use export::{Export, ExportReader, ExportZip, Exported, Gaps};
 pub use forecast::Forecast;
 pub use init::{VideoConfig, read_init, video_config};
 pub use limits::Limits;

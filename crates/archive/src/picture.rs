@@ -11,16 +11,9 @@ use dayreel_core::{Day, MediaTime, TrackKind, WallTime};
 use dayreel_manifest::{GAP_90K, Segment};
 
 use crate::{
-    CameraArchive, DayFolder, Error, MediaSlice, Result,
-    cmaf::{MDAT, MOOF, UnitPlace, chunk_units, next_box},
+    CameraArchive, DayFolder, Error, MediaSlice, Result, chunks::read_chunks, cmaf::UnitPlace,
     error::IoContext as _,
 };
-
-/// Read at the start of a chunk: its `moof` with up to some 200 access units, in one go.
-const HEAD_BYTES: u64 = 4096;
-
-/// A `moof` is never longer: an access unit needs 16 bytes in it.
-const MOST_MOOF_BYTES: u64 = 1 << 20;
 
 /// Chunks that start so long after the wanted instant hold no picture that is shown before it,
 /// however the camera reorders them: 1 s.
@@ -378,58 +371,15 @@ impl Reach {
 /// Where the access units of the segment in `media` are, in decode order: of all chunks that begin
 /// no later than a second after `until`. Never empty, a keyframe first.
 fn read_units(media: &MediaSlice, until: MediaTime) -> Result<Vec<UnitPlace>> {
-    let file = File::open(&media.path).context("open", &media.path)?;
-    let read = |offset: u64, len_bytes: u64| {
-        let mut bytes = vec![0; usize::try_from(len_bytes).unwrap_or(0)];
-        let read = file.read_exact_at(&mut bytes, offset);
-        read.context("read", &media.path).map(|()| bytes)
-    };
-    let broken = Error::Mux {
-        track: TrackKind::Video,
-        what: "segment",
-        source: None,
-    };
-    let end = media.offset + media.len_bytes;
     let latest = until.saturating_add(REORDER_90K);
-    let mut units = Vec::new();
-    let mut at = media.offset;
-    while at < end {
-        // `[styp] moof mdat`: the head has the first two and the length of the last.
-        let head = read(at, HEAD_BYTES.min(end - at))?;
-        let mut within = 0;
-        while let Some((kind, len_bytes)) = head.get(within..).and_then(next_box) {
-            let begin = at + within as u64;
-            if len_bytes == 0 || len_bytes > end - begin {
-                return Err(broken);
-            }
-            if kind == MOOF {
-                if len_bytes > MOST_MOOF_BYTES {
-                    return Err(broken);
-                }
-                let whole = match head.get(within..within + usize::try_from(len_bytes).unwrap_or(0))
-                {
-                    Some(whole) => whole.to_vec(),
-                    None => read(begin, len_bytes)?,
-                };
-                let chunk = chunk_units(TrackKind::Video, &whole, begin)?;
-                if !units.is_empty() && chunk.first().is_some_and(|unit| unit.decode > latest) {
-                    return Ok(units);
-                }
-                units.extend(chunk);
-            }
-            within = usize::try_from(begin + len_bytes - at).unwrap_or(usize::MAX);
-            if kind == MDAT {
-                break;
-            }
-        }
-        if within == 0 {
-            return Err(broken);
-        }
-        at += within as u64;
-    }
-    let inside = |unit: &UnitPlace| unit.offset >= media.offset && unit.end() <= end;
+    let chunks = read_chunks(TrackKind::Video, media, latest)?;
+    let units: Vec<_> = chunks.into_iter().flat_map(|chunk| chunk.units).collect();
     match units.first() {
-        Some(first) if first.is_keyframe && units.iter().all(inside) => Ok(units),
-        _ => Err(broken),
+        Some(first) if first.is_keyframe => Ok(units),
+        _ => Err(Error::Mux {
+            track: TrackKind::Video,
+            what: "segment",
+            source: None,
+        }),
     }
 }

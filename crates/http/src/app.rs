@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     access::{Caller, Gate},
+    crowd::Crowd,
     error::ApiError,
     metrics::RequestMetrics,
     routes::Reloads,
@@ -104,6 +105,7 @@ pub struct App {
     started: WallTime,
     requests: RequestMetrics,
     moments: broadcast::Sender<MomentNotice>,
+    exports: Crowd,
 }
 
 impl App {
@@ -121,6 +123,7 @@ impl App {
             started: clock.now(),
             requests: RequestMetrics::default(),
             moments: broadcast::Sender::new(NOTICES),
+            exports: Crowd::of_exports(),
             clock,
             retention,
             gate,
@@ -147,6 +150,11 @@ impl App {
     pub(crate) fn moment_made(&self, notice: MomentNotice) {
         // An error is that nobody listens.
         let _ = self.moments.send(notice);
+    }
+
+    /// Counts the exports that are being sent.
+    pub(crate) const fn exports(&self) -> &Crowd {
+        &self.exports
     }
 
     pub(crate) fn retention(&self) -> &Retention {

@@ -31,6 +31,9 @@ const STALLED: Duration = Duration::from_secs(300);
 const BODIES: usize = 512;
 const BODIES_OF_ONE: usize = 128;
 
+const EXPORTS: usize = 16;
+const EXPORTS_OF_ONE: usize = 4;
+
 /// Counts what each client has. Clones count together.
 #[derive(Clone, Debug)]
 pub(crate) struct Crowd(Arc<Limits>);
@@ -67,6 +70,11 @@ impl Crowd {
     /// Media on its way.
     pub(crate) fn of_bodies() -> Self {
         Self::new(BODIES_OF_ONE, BODIES)
+    }
+
+    /// Exports that are being sent: each holds the list of a day's segments, and keeps the disk busy.
+    pub(crate) fn of_exports() -> Self {
+        Self::new(EXPORTS_OF_ONE, EXPORTS)
     }
 
     /// Connections: a quarter of `most` for one client. That there are no more than `most` is seen to

@@ -93,6 +93,45 @@ pub(crate) fn bytes_response(
     }
 }
 
+/// The same of what is made while it is sent: `read` makes the bytes of a range of `len_bytes`, some at
+/// a time, and may wait for the disk. Holds `place` until all are sent.
+pub(crate) fn made_response<R, I>(
+    request: &HttpRequest,
+    head: MediaHead,
+    len_bytes: u64,
+    place: Place,
+    read: R,
+) -> HttpResponse
+where
+    R: FnOnce(std::ops::Range<u64>) -> I,
+    I: Iterator<Item = io::Result<Bytes>> + Send + 'static,
+{
+    match begin(request, head, len_bytes) {
+        Begun::Send(mut response, range) => {
+            let len_bytes = range.end - range.start;
+            response.body(SizedStream::new(len_bytes, made(read(range), place)))
+        }
+        Begun::Done(response) => response,
+    }
+}
+
+/// What `read` makes, a piece when the one before is taken. Holds `place` until it is dropped.
+pub(crate) fn made<I>(
+    read: I,
+    place: Place,
+) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>>
+where
+    I: Iterator<Item = io::Result<Bytes>> + Send + 'static,
+{
+    stream::try_unfold((read, place), |(mut read, place)| async {
+        let _turn = DISK.acquire().await.map_err(io::Error::other)?;
+        let (piece, read) = web::block(move || (read.next(), read))
+            .await
+            .map_err(|error: BlockingError| io::Error::other(error))?;
+        Ok(piece.transpose()?.map(|piece| (piece, (read, place))))
+    })
+}
+
 /// What is known before any byte is read.
 enum Begun {
     /// These bytes are to follow.

@@ -128,7 +128,8 @@ fn headers_of_all() -> DefaultHeaders {
         .add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .add((
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "Content-Length, Content-Range, Date, ETag, X-Frame-Stale, X-Frame-Time",
+            "Content-Length, Content-Range, Date, ETag, X-Export-From, X-Export-To, X-Frame-Stale, \
+             X-Frame-Time",
         ))
         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // No other page learns from links which camera is looked at, or holds our window.

@@ -1,6 +1,8 @@
 //! `{time}` in URLs: an instant.
 
-use chrono::{DateTime, MappedLocalTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _};
+use chrono::{
+    DateTime, MappedLocalTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _,
+};
 use chrono_tz::Tz;
 use dayreel_core::{Day, WallTime};
 
@@ -17,18 +19,23 @@ pub(crate) struct AskedTime {
     pub(crate) is_absolute: bool,
 }
 
-/// Reads `{time}`: RFC 3339, or `HH:MM:SS` of today in `zone`, either with a fraction of a second.
+/// Reads `{time}`: RFC 3339, the same without an offset as local time in `zone`, or `HH:MM:SS` of today
+/// there; each with or without a fraction of a second.
 ///
-/// In the hour that comes twice in autumn, `HH:MM:SS` is the later one that has been; RFC 3339 names
+/// In the hour that comes twice in autumn, local time is the later one that has been; an offset names
 /// either. Refused: what is not yet, and what the clocks leave out in spring.
 pub(crate) fn parse(text: &str, now: WallTime, zone: Tz) -> Result<AskedTime, ApiError> {
-    let asked = match DateTime::parse_from_rfc3339(text) {
+    // In a query `+` is a space, unless somebody thought of it.
+    let mended = text
+        .rsplit_once(' ')
+        .map(|(time, offset)| format!("{time}+{offset}"));
+    let asked = match DateTime::parse_from_rfc3339(mended.as_deref().unwrap_or(text)) {
         Ok(at) => AskedTime {
             at: at.to_utc(),
             is_absolute: true,
         },
         Err(_) => AskedTime {
-            at: of_today(text, now, zone)?,
+            at: local(text, now, zone)?,
             is_absolute: false,
         },
     };
@@ -40,23 +47,27 @@ pub(crate) fn parse(text: &str, now: WallTime, zone: Tz) -> Result<AskedTime, Ap
     Ok(asked)
 }
 
-fn of_today(text: &str, now: WallTime, zone: Tz) -> Result<WallTime, ApiError> {
-    let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok();
+fn local(text: &str, now: WallTime, zone: Tz) -> Result<WallTime, ApiError> {
+    let of_today = || {
+        let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok()?;
+        Some(Day::containing(now, zone).date().and_time(time))
+    };
+    let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok();
     // No local day has second 60, but chrono reads it.
+    let time = time.or_else(of_today);
     let time = time.filter(|time| time.nanosecond() < 1_000_000_000);
     let time = time.ok_or_else(|| {
         ApiError::invalid(
-            "a time is RFC 3339, such as 2026-11-22T17:03:05+01:00 or 2026-11-22T16:03:05.2Z, or \
-             HH:MM:SS of today, 00:00:00 to 23:59:59",
+            "a time is RFC 3339, such as 2026-11-22T17:03:05+01:00 or 2026-11-22T16:03:05.2Z; local, \
+             such as 2026-11-22T17:03:05; or HH:MM:SS of today, 00:00:00 to 23:59:59",
         )
     })?;
-    let today = Day::containing(now, zone).date();
-    match zone.from_local_datetime(&today.and_time(time)) {
+    match zone.from_local_datetime(&time) {
         MappedLocalTime::Single(at) => Ok(at.to_utc()),
         MappedLocalTime::Ambiguous(first, second) if second.to_utc() > now => Ok(first.to_utc()),
         MappedLocalTime::Ambiguous(_, second) => Ok(second.to_utc()),
         MappedLocalTime::None => {
-            let message = format!("today has no {time}: the clocks are put forward over it");
+            let message = format!("there is no {time}: the clocks are put forward over it");
             Err(ApiError::invalid(message))
         }
     }
@@ -77,11 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_has_two_spellings() {
+    fn an_instant_has_three_spellings() {
         let now = "2026-11-22T20:00:00+01:00";
         for (text, at, is_absolute) in [
             ("2026-11-22T17:03:05+01:00", "2026-11-22T16:03:05Z", true),
             ("2026-11-21T16:03:05.25Z", "2026-11-21T16:03:05.25Z", true),
+            ("2026-11-22T17:03:05 01:00", "2026-11-22T16:03:05Z", true),
+            ("2026-11-21T17:03:05", "2026-11-21T16:03:05Z", false),
+            ("2026-11-21T17:03:05.5", "2026-11-21T16:03:05.5Z", false),
             ("17:03:05", "2026-11-22T16:03:05Z", false),
             ("17:03:05.120", "2026-11-22T16:03:05.12Z", false),
             ("7:03:05", "2026-11-22T06:03:05Z", false),
@@ -97,7 +111,8 @@ mod tests {
     #[test]
     fn every_refusal_says_what_is_allowed() {
         let spelling = "a time is RFC 3339, such as 2026-11-22T17:03:05+01:00 or \
-                        2026-11-22T16:03:05.2Z, or HH:MM:SS of today, 00:00:00 to 23:59:59";
+                        2026-11-22T16:03:05.2Z; local, such as 2026-11-22T17:03:05; or HH:MM:SS of \
+                        today, 00:00:00 to 23:59:59";
         for (text, message) in [
             ("", spelling),
             ("now", spelling),
@@ -108,7 +123,9 @@ mod tests {
             ("-1:00:00", spelling),
             ("17:03:05Z", spelling),
             ("2026-11-22", spelling),
-            ("2026-11-22T17:03:05", spelling),
+            ("2026-11-22T17:03", spelling),
+            ("2026-11-22T17:03:60", spelling),
+            ("2026-11-22T17:03:05 ", spelling),
             ("2026-02-30T17:03:05Z", spelling),
             ("2026-11-22T17:03:05+25:00", spelling),
             ("1795363385", spelling),
@@ -127,7 +144,7 @@ mod tests {
         }
         assert_eq!(
             parsed("02:30:00", "2026-03-29T12:00:00+02:00"),
-            Err("today has no 02:30:00: the clocks are put forward over it".to_owned())
+            Err("there is no 2026-03-29 02:30:00: the clocks are put forward over it".to_owned())
         );
     }
 

@@ -1,11 +1,12 @@
 //! What whole days cost: `cargo bench -p dayreel-tests --bench day`.
 //!
 //! Prints tables; asserts nothing. A word as argument runs one part: `documents`, `start`,
-//! `traffic`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB, start-up with
+//! `traffic`, `export`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB, start-up with
 //! seven days < 1 s, as many bytes per second to 50 players as nginx sends.
 
 mod connection;
 mod documents;
+mod export;
 mod start;
 mod traffic;
 
@@ -19,10 +20,11 @@ fn main() -> Result<()> {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let parts: [(&str, Part); 3] = [
+    let parts: [(&str, Part); 4] = [
         ("documents", documents::run),
         ("start", start::run),
         ("traffic", traffic::run),
+        ("export", export::run),
     ];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {

@@ -16,7 +16,7 @@ use actix_web::{
 };
 use chrono::SecondsFormat;
 use dayreel_archive::Pick;
-use dayreel_core::{Day, Kind, MediaTime, WallTime};
+use dayreel_core::{Kind, MediaTime, WallTime};
 use dayreel_pipeline::frame::{Frame, FrameError, Look};
 use serde::Deserialize;
 
@@ -26,7 +26,11 @@ use crate::{
     error::ApiError,
     file_body::is_known,
     number_param::in_range,
-    routes::{Routes, at},
+    routes::{
+        Routes,
+        absent::{local, not_recorded},
+        at,
+    },
     time_param,
 };
 
@@ -168,43 +172,10 @@ fn jpeg(entry: &CameraEntry, frame: Frame, etag: &EntityTag, cache: &'static str
 
 /// Why there is no frame of `at`.
 async fn refusal(entry: &CameraEntry, at: WallTime, error: FrameError) -> ApiError {
-    let zone = entry.archive().zone();
-    let local = |time: WallTime| {
-        let local = time.with_timezone(&zone);
-        local.to_rfc3339_opts(SecondsFormat::Millis, false)
-    };
     match error {
-        FrameError::NotRecorded {
-            before: None,
-            after: None,
-        } => {
-            let archive = entry.archive().clone();
-            let dates = match web::block(move || archive.dates()).await {
-                Ok(Ok(dates)) => dates,
-                Ok(Err(error)) => return error.into(),
-                Err(error) => return ApiError::internal(&error),
-            };
-            let kept: Vec<_> = dates.iter().map(ToString::to_string).collect();
-            let kept = match kept.as_slice() {
-                [] => "none".to_owned(),
-                kept => kept.join(", "),
-            };
-            let day = Day::containing(at, zone);
-            let message = format!("nothing is kept of {day}; kept days: {kept}");
-            ApiError::not_found("not_recorded", message)
-        }
         FrameError::NotRecorded { before, after } => {
-            let before = before
-                .map(|end| format!(", the last before it ends {}", local(end.media_to_wall())));
-            let after =
-                after.map(|start| format!(", the next begins {}", local(start.media_to_wall())));
-            let message = format!(
-                "nothing is recorded at {}{}{}",
-                local(at),
-                before.unwrap_or_default(),
-                after.unwrap_or_default()
-            );
-            ApiError::not_found("not_recorded", message)
+            let time = local(at, entry.archive().zone());
+            not_recorded(entry, at, &format!("at {time}"), before, after).await
         }
         FrameError::Archive(error) => match error.kind() {
             Kind::NotFound => ApiError::not_found("expired", "this recording is no longer kept"),

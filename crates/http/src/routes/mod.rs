@@ -1,6 +1,8 @@
 //! The route table.
 
+mod absent;
 mod api;
+mod export;
 mod frame;
 mod health;
 mod live;
@@ -51,6 +53,7 @@ impl Routes {
             stream::routes,
             live::routes,
             frame::routes,
+            export::routes,
             moment::routes,
             timelapse::routes,
             page::routes,
