@@ -1,4 +1,4 @@
-//! Behind a proxy that shows the server below a path, as the README says: everything is found.
+//! Behind a proxy that shows the server below a path, or keeps copies, as the README says.
 
 use std::time::Duration;
 
@@ -161,5 +161,71 @@ fn everything_is_found_below_a_path_of_a_proxy() -> Result<()> {
     ensure!(linked.starts_with("/cameras/api/link/"), "{linked}");
     anybody(&linked)?.expect(200)?;
     anybody(&found)?.expect(401)?;
+    Ok(())
+}
+
+/// How many requests for segments the server has answered.
+fn segments_asked(server: &Client) -> Result<f64> {
+    let metrics = server.get_text("/metrics")?;
+    let lines = metrics.lines().filter(|line| {
+        line.starts_with("dayreel_http_requests_total{")
+            && line.contains("route=\"/{cam}/stream/{name}\"")
+    });
+    let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(counts.sum())
+}
+
+#[test]
+fn a_cache_asks_once_for_all_viewers_and_keeps_nothing_of_a_user() -> Result<()> {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme)?;
+    let mut stage = Stage::recorded(PictureSettings::small(), 1, 3)?;
+    let direct = stage.server.client();
+    let nginx = Nginx::caching(stage.server.address(), &readme)?;
+    let viewer = Client::new(nginx.address);
+    let folder = format!("/{CAMERA}/stream/today/");
+    let playlist = viewer.get(&format!("{folder}video.m3u8"))?.expect(200)?;
+    let text = playlist.text()?;
+    let segment = resolve(&folder, last_address(&text).context("no segment")?);
+    let before = segments_asked(&direct)?;
+    let first = viewer.get(&segment)?.expect(200)?;
+    for _ in 0..20 {
+        let again = viewer.get(&segment)?.expect(200)?;
+        ensure!(again.body == first.body, "{segment}");
+        let part = viewer.get_range(&segment, "4-11")?.expect(206)?;
+        ensure!(part.body == first.body[4..12], "{segment}");
+    }
+    ensure!(segments_asked(&direct)? - before == 1.0);
+    // What is live comes within a second or two of its being there, and compressed to whom wants it so.
+    let newer = || {
+        let now = viewer
+            .get(&format!("{folder}video.m3u8"))
+            .ok()?
+            .text()
+            .ok()?;
+        (last_address(&now) != last_address(&text)).then_some(())
+    };
+    wait_until(RECORD, newer).context("the playlist stands still")?;
+    let small = viewer
+        .get_gzip(&format!("{folder}video.m3u8"))?
+        .expect(200)?;
+    ensure!(small.header("content-encoding") == Some("gzip"));
+
+    // With users each request is asked, so that nobody gets what another may see.
+    let users = user(&["add", "anna", "--role", "admin", "--print"], PASSWORD)?;
+    let config = stage.server.config_path();
+    let text = std::fs::read_to_string(&config)?;
+    std::fs::write(&config, text + "\n" + &users)?;
+    direct.request("POST", "/api/reload", &[])?.expect(200)?;
+    let login = format!("anna:{PASSWORD}");
+    let login = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, login);
+    let login = format!("Basic {login}");
+    let other = viewer.get(&format!("{folder}manifest.mpd"))?;
+    ensure!(other.status == 401, "{}", other.status);
+    let anna = [("authorization", login.as_str())];
+    let manifest = format!("{folder}manifest.mpd");
+    viewer.request("GET", &manifest, &anna)?.expect(200)?;
+    viewer.get(&manifest)?.expect(401)?;
+    ensure!(stage.server.stop()?.success());
     Ok(())
 }

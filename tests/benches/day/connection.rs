@@ -44,6 +44,16 @@ impl Connection {
 
     /// GET with further header lines, each with its line end.
     pub(crate) fn get(&mut self, path: &str, headers: &str) -> Result<Cost> {
+        self.get_into(path, headers, |_| ())
+    }
+
+    /// The same; `take` gets the body, piece by piece.
+    pub(crate) fn get_into(
+        &mut self,
+        path: &str,
+        headers: &str,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<Cost> {
         let begun = Instant::now();
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
         self.stream.write_all(request.as_bytes())?;
@@ -64,9 +74,11 @@ impl Connection {
         let bytes: u64 = length.context("no length")?.trim().parse()?;
         let mut left = bytes.saturating_sub(u64::try_from(filled - end)?);
         let mut first_byte = (filled > end).then(|| begun.elapsed());
+        take(&self.buffer[end..filled]);
         while left > 0 {
             let read = self.read(0)?;
             first_byte.get_or_insert_with(|| begun.elapsed());
+            take(&self.buffer[..read]);
             left = left.saturating_sub(u64::try_from(read)?);
         }
         let total = begun.elapsed();

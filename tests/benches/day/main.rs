@@ -1,14 +1,15 @@
 //! What whole days cost: `cargo bench -p dayreel-tests --bench day`.
 //!
 //! Prints tables; asserts nothing. A word as argument runs one part: `documents`, `start`,
-//! `traffic`, `export`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB, start-up with
-//! seven days < 1 s, as many bytes per second to 50 players as nginx sends.
+//! `traffic`, `export`, `viewers`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB,
+//! start-up with seven days < 1 s, as many bytes per second to 50 players as nginx sends.
 
 mod connection;
 mod documents;
 mod export;
 mod start;
 mod traffic;
+mod viewers;
 
 use anyhow::Result;
 
@@ -20,11 +21,12 @@ fn main() -> Result<()> {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let parts: [(&str, Part); 4] = [
+    let parts: [(&str, Part); 5] = [
         ("documents", documents::run),
         ("start", start::run),
         ("traffic", traffic::run),
         ("export", export::run),
+        ("viewers", viewers::run),
     ];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {

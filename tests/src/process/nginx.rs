@@ -31,10 +31,11 @@ impl Nginx {
     /// # Errors
     /// nginx is not installed or does not answer in time.
     pub fn start(root: &Path) -> Result<Self> {
-        Self::with(&format!(
+        let server = format!(
             "root {}; add_header Access-Control-Allow-Origin *;",
             root.display()
-        ))
+        );
+        Self::with(|address, _| format!("server {{ listen {address}; {server} }}"))
     }
 
     /// Shows the server at `address` below `path`, which begins and ends with a slash.
@@ -42,20 +43,47 @@ impl Nginx {
     /// # Errors
     /// nginx is not installed or does not answer in time.
     pub fn in_front_of(address: SocketAddr, path: &str) -> Result<Self> {
-        Self::with(&format!(
+        let server = format!(
             "location {path} {{ proxy_pass http://{address}/; proxy_set_header Host $http_host; \
              proxy_set_header X-Forwarded-For $remote_addr; \
              proxy_set_header X-Forwarded-Proto $scheme; }}"
-        ))
+        );
+        Self::with(|address, _| format!("server {{ listen {address}; {server} }}"))
     }
 
-    fn with(server: &str) -> Result<Self> {
+    /// Keeps copies of what the server at `server` answers: the configuration in `readme`, but for
+    /// addresses and folder.
+    ///
+    /// # Errors
+    /// There is none, nginx is not installed or does not answer in time.
+    pub fn caching(server: SocketAddr, readme: &str) -> Result<Self> {
+        let blocks = readme.split("```nginx\n").skip(1);
+        let mut blocks = blocks.filter_map(|block| block.split("```").next());
+        let config = blocks.find(|block| block.contains("proxy_cache_path"));
+        let config = config.context("no configuration for a cache")?;
+        Self::with(|address, folder| {
+            [
+                ("listen 80;", format!("listen {address};")),
+                ("127.0.0.1:6478", server.to_string()),
+                ("/var/cache/nginx/dayreel", format!("{folder}/cache")),
+            ]
+            .into_iter()
+            .fold(config.to_owned(), |config, (written, real)| {
+                assert!(config.contains(written), "no {written} in {config}");
+                config.replace(written, &real)
+            })
+        })
+    }
+
+    /// `servers` is made of the address to listen on and a folder to write to.
+    fn with(servers: impl FnOnce(SocketAddr, &str) -> String) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("dayreel-nginx-")
             .tempdir()?;
         // nginx cannot choose a port itself: the one just given back is free for this moment.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let own = folder.path().display();
+        let servers = servers(address, &own.to_string());
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {own}/{name};"))
             .join(" ");
@@ -66,10 +94,10 @@ impl Nginx {
         };
         let config = format!(
             "worker_processes 2; daemon off; pid {own}/pid; error_log {own}/error.log; {user}\n\
-             events {{ worker_connections 256; }}\n\
+             events {{ worker_connections 1024; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n\
              {temporary}\n\
-             server {{ listen {address}; {server} }} }}\n"
+             {servers} }}\n"
         );
         let path = folder.path().join("nginx.conf");
         fs::write(&path, config)?;

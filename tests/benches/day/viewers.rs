@@ -1,0 +1,274 @@
+//! 200 players at the live edge of full days of four cameras that record meanwhile: how long each kind of
+//! request takes, and whether a picture is lost. Once directly, once through nginx as the README has it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read as _,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::Utc;
+use dayreel_core::CameraId;
+use dayreel_testcam::{Camera, Format, Settings, Source, Track, VideoCodec};
+use dayreel_tests::{
+    make_day::{Media, Period, make, zone_late_in_the_day},
+    process::{Nginx, Server, Setup, run_within, wait_until},
+    stage::{Day, match_sent},
+};
+use flate2::read::GzDecoder;
+
+use crate::connection::{Connection, Cost};
+
+const PLAYERS: usize = 200;
+const CAMERAS: [&str; 4] = ["a", "b", "c", "d"];
+/// Of each of the two runs.
+const RUN: Duration = Duration::from_secs(60);
+/// Target duration of a segment: players ask so often for what is new.
+const SEGMENT: Duration = Duration::from_secs(4);
+const FPS: u32 = 25;
+/// Until cameras are live.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What following the camera's clock may move an access unit at once.
+const OFF_BY_90K: u64 = 180;
+const GZIP: &str = "accept-encoding: gzip\r\n";
+
+/// Latencies by kind of request.
+type Latencies = BTreeMap<&'static str, Vec<Cost>>;
+
+pub(crate) fn run() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let clip = make_clip(folder.path().join("clip.mp4"))?;
+    let cameras = CAMERAS
+        .iter()
+        .map(|_| {
+            Camera::start(Settings {
+                source: Source::File(clip.clone()),
+                ..Settings::default()
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let server = served(&cameras)?;
+    println!(
+        "{PLAYERS} players of {} cameras, 1080p25 at 4 Mbit/s, {} s; load of the machine before: {}",
+        cameras.len(),
+        RUN.as_secs(),
+        fs::read_to_string("/proc/loadavg")?.trim()
+    );
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
+    let nginx = Nginx::caching(server.address(), &readme)?;
+    for (how, address) in [("directly", server.address()), ("nginx", nginx.address)] {
+        let before = requests(&server)?;
+        let latencies = watch(address)?;
+        let asked = requests(&server)? - before;
+        print(how, &latencies);
+        println!("\n{asked:.0} requests reached the server\n");
+        for (id, camera) in CAMERAS.iter().zip(&cameras) {
+            println!("{id}: {}", check(&server, id, camera)?);
+        }
+    }
+    println!(
+        "load at the end: {}",
+        fs::read_to_string("/proc/loadavg")?.trim()
+    );
+    Ok(())
+}
+
+/// 10 s with the noise of a sensor.
+fn make_clip(clip: PathBuf) -> Result<PathBuf> {
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg
+        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i"])
+        .arg(format!(
+            "testsrc2=size=1920x1080:rate={FPS},noise=alls=12:allf=t"
+        ))
+        .args(["-t", "10", "-pix_fmt", "yuv420p", "-c:v", "libx264"])
+        .args(["-x264-params", "threads=1:sliced-threads=0"])
+        .args(["-preset", "ultrafast", "-tune", "zerolatency"])
+        .args(["-b:v", "4M", "-maxrate", "4M", "-bufsize", "2M"])
+        .args(["-g", &(2 * FPS).to_string(), "-sc_threshold", "0"])
+        .arg(&clip);
+    let made = run_within(ffmpeg, Duration::from_secs(240), "apt-get install ffmpeg")?;
+    ensure!(made.status.success(), "ffmpeg: {made:?}");
+    Ok(clip)
+}
+
+/// A server of a day that is nearly over, whose cameras go on with it.
+fn served(cameras: &[Camera]) -> Result<Server> {
+    let now = Utc::now();
+    let zone = zone_late_in_the_day(now);
+    let urls: Vec<_> = cameras.iter().map(Camera::url).collect();
+    let mut setup = Setup::with_cameras(
+        CAMERAS
+            .iter()
+            .zip(&urls)
+            .map(|(id, url)| (*id, url.as_str())),
+    );
+    setup.server = format!("timezone = \"{}\"\n", zone.name());
+    // It chooses its folder, so it is started once before there is anything in it.
+    let mut server = Server::start(setup)?;
+    let ended = server.stop()?;
+    ensure!(ended.success(), "the empty server: {ended}");
+    fs::remove_dir_all(server.data_dir())?;
+    fs::create_dir(server.data_dir())?;
+    let ids = CAMERAS.iter().map(|id| id.parse::<CameraId>());
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    let period = Period::ending(now, 22.5, 1);
+    make(&server.data_dir(), &ids, zone, period, &Media::default())?;
+    server.restart()?;
+    let client = server.client();
+    let all_live = || {
+        let list = client.get_json("/api/cameras").ok()?;
+        let list = list.as_array()?;
+        let live = list.iter().filter(|camera| {
+            let recorded = camera["recorded_today_s"].as_f64().unwrap_or_default();
+            camera["state"] == "live" && recorded > 3600.0
+        });
+        (live.count() == cameras.len()).then_some(())
+    };
+    wait_until(PATIENCE, all_live).context("not all cameras are live")?;
+    Ok(server)
+}
+
+/// All players, each on its own connection, beginning one after the other within a segment.
+fn watch(address: SocketAddr) -> Result<Latencies> {
+    let over = AtomicBool::new(false);
+    let results = thread::scope(|scope| {
+        let over = &over;
+        let players: Vec<_> = (0..PLAYERS)
+            .map(|nth| scope.spawn(move || play(address, nth, over)))
+            .collect();
+        thread::sleep(RUN);
+        over.store(true, Ordering::Relaxed);
+        let ended = players.into_iter().map(|player| player.join());
+        ended.collect::<Vec<_>>()
+    });
+    let mut all = Latencies::new();
+    for result in results {
+        for (kind, costs) in result.map_err(|_| anyhow::anyhow!("a player panicked"))?? {
+            all.entry(kind).or_default().extend(costs);
+        }
+    }
+    Ok(all)
+}
+
+/// What hls.js does: the whole list once, then what is new in it, and each new segment.
+fn play(address: SocketAddr, nth: usize, over: &AtomicBool) -> Result<Latencies> {
+    let phase = SEGMENT.mul_f64(nth as f64 / PLAYERS as f64);
+    thread::sleep(phase);
+    let stream = format!("/{}/stream", CAMERAS[nth % CAMERAS.len()]);
+    let folder = format!("{stream}/today");
+    let mut connection = Connection::open(address)?;
+    let mut latencies = Latencies::new();
+    let mut ask = |kind: &'static str, path: &str| -> Result<String> {
+        let mut body = Vec::new();
+        // The server compresses those only whose length is known before.
+        let is_long = path.contains("video.m3u8");
+        let headers = if is_long { GZIP } else { "" };
+        let cost = match kind {
+            "segment" => connection.get(path, headers)?,
+            _ => connection.get_into(path, headers, |piece| body.extend_from_slice(piece))?,
+        };
+        ensure!(cost.status == 200, "{path}: {}", cost.status);
+        latencies.entry(kind).or_default().push(cost);
+        let mut text = String::new();
+        match body.starts_with(&[0x1f, 0x8b]) {
+            true => GzDecoder::new(&body[..]).read_to_string(&mut text)?,
+            false => std::io::Cursor::new(body).read_to_string(&mut text)?,
+        };
+        Ok(text)
+    };
+    ask("multivariant playlist", &format!("{folder}/playlist.m3u8"))?;
+    let list = ask("whole day, first", &format!("{folder}/video.m3u8"))?;
+    let mut known = uris(&list).nth_back(3).context("no segments")?.to_owned();
+    let mut list = list;
+    let mut due = Instant::now();
+    loop {
+        let new: Vec<String> = uris(&list)
+            .rev()
+            .take_while(|uri| *uri != known)
+            .map(str::to_owned)
+            .collect();
+        for uri in new.iter().rev() {
+            // `../v-….m4s`: the same in each day's folder.
+            ask("segment", &format!("{stream}{}", uri.replace("..", "")))?;
+        }
+        known = new.into_iter().next().unwrap_or(known);
+        due += SEGMENT;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        list = ask("what is new", &format!("{folder}/video.m3u8?_HLS_skip=YES"))?;
+    }
+    Ok(latencies)
+}
+
+fn uris(list: &str) -> impl DoubleEndedIterator<Item = &str> {
+    list.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Requests that the server has answered, of all kinds.
+fn requests(server: &Server) -> Result<f64> {
+    let text = server.client().get_text("/metrics")?;
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("dayreel_http_requests_total{"));
+    let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(counts.sum())
+}
+
+fn print(how: &str, latencies: &Latencies) {
+    println!(
+        "\n| {how} | requests | bytes each | first byte: median | 95 % | 99 % | whole: median | 95 % | 99 % | slowest |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for (kind, costs) in latencies {
+        let sorted = |of: fn(&Cost) -> Duration| {
+            let mut times: Vec<_> = costs.iter().map(of).collect();
+            times.sort_unstable();
+            times
+        };
+        let (first, total) = (sorted(|cost| cost.first_byte), sorted(|cost| cost.total));
+        let at = |times: &[Duration], percent: usize| {
+            let nth = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+            times[nth].as_secs_f64() * 1e3
+        };
+        let bytes: u64 = costs.iter().map(|cost| cost.bytes).sum();
+        let bytes = bytes / costs.len().max(1) as u64;
+        print!("| {kind} | {} | {bytes}", costs.len());
+        for times in [&first, &total] {
+            for percent in [50, 95, 99] {
+                print!(" | {:.1}", at(times, percent));
+            }
+        }
+        println!(" | {:.1} |", at(&total, 100));
+    }
+}
+
+/// Every access unit that the camera has sent and that is listed is there, in order.
+fn check(server: &Server, id: &str, camera: &Camera) -> Result<String> {
+    let client = server.client();
+    // What came before is made, not sent.
+    let recorded = Day::fetch_window(&client, id, u32::try_from(RUN.as_secs())?)?;
+    let sent = camera.sent(Track::Video)?;
+    let received = recorded.video.packets();
+    let format = Format::LengthPrefixed(VideoCodec::H264);
+    let found = match_sent(&sent, &received, format, OFF_BY_90K)?;
+    let status = client.get_json(&format!("/api/cameras/{id}"))?;
+    ensure!(
+        status["dropped_frames"] == 0 && status["reconnects"] == 0,
+        "{status}"
+    );
+    Ok(format!(
+        "{} access units of the last {} s, none lost; dropped_frames 0, reconnects 0",
+        found.received,
+        RUN.as_secs()
+    ))
+}
