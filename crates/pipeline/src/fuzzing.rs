@@ -26,12 +26,13 @@ use rtp_types::RtpPacket;
 
 use crate::{
     CameraSettings, PieceSink, Timing,
+    alignment::Alignment,
     events::Events,
     offer::{Offer, Payload, Verdict},
-    rtp_clock::{Alignment, RtpClock},
+    rtp_clock::RtpClock,
     session::{Entries, Event, Parts, Reporter, prepare},
     shared::Shared,
-    source::{Arrival, Description, Packets, Tracks as _},
+    source::{Arrival, Description, Packets, Role, Tracks as _},
     supervisor::Input,
     writer::Writer,
 };
@@ -328,10 +329,9 @@ impl FuzzedSession {
     fn add(&mut self, caps: &gst::Caps) -> Result<(), crate::Error> {
         let entry = self.entries.add(caps, false)?;
         let clock = RtpClock::of(caps).unwrap_or_else(|| RtpClock::new(90_000));
-        let rate_hz = clock.rate_hz();
-        let (arrival, counts) = (Arrival::Exact(clock), Arc::default());
+        let (arrival, counts) = (Arrival::Exact, Arc::default());
         let alignment = self.alignment.clone();
-        let packets = Packets::new(entry.pad, arrival, rate_hz, true, alignment, counts);
+        let packets = Packets::new(entry.pad, arrival, clock, Role::Leads, alignment, counts);
         self.tracks.push(packets);
         Ok(())
     }

@@ -10,6 +10,7 @@
 //!   recorder; streaming threads only pass on references.
 //! - Media time is the [`MediaClock`]'s.
 
+mod alignment;
 mod branches;
 mod camera;
 mod counts;

@@ -1,69 +1,9 @@
 //! Presentation times from RTP timestamps, where no jitter buffer makes them.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Instant,
-};
-
 use gstreamer as gst;
 
 /// Where RTP time begins in a session, in seconds: it may go back a little from its first packet.
 const BEGIN_S: i64 = 3_600;
-
-/// How the RTP clocks of sound and picture stand to each other: by the arrival of their packets.
-///
-/// Not by RTP-Info (RFC 2326 §12.33) and not by sender reports (RFC 3550 §6.4.1): some cameras make up
-/// the one, some are off by seconds in the other, and gst-rtsp-server says of a live stream which
-/// packet comes next, which for sound is another instant than for the picture.
-///
-/// A session's first picture is often late, because an encoder starts or a GOP is sent at once. So sound
-/// waits for a second; then it is known which packets of either were the least delayed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Alignment(Arc<Arrivals>);
-
-#[derive(Debug, Default)]
-struct Arrivals {
-    first: OnceLock<Instant>,
-    /// When the first packet of the picture came, in ns after `first`.
-    picture_ns: OnceLock<i64>,
-    /// By how much a packet of the picture was less delayed than the first, in ns.
-    picture_early_ns: AtomicI64,
-}
-
-/// How long packets are looked at, and sound waits for.
-const WINDOW_NS: i64 = 1_000_000_000;
-/// How long sound waits if no picture comes.
-const MOST_WAIT_NS: i64 = 3_000_000_000;
-
-impl Alignment {
-    /// How long ago the first packet of the session came, in ns. The first caller's is the first.
-    pub(crate) fn since(&self) -> i64 {
-        let since = self.0.first.get_or_init(Instant::now).elapsed().as_nanos();
-        i64::try_from(since).unwrap_or(i64::MAX)
-    }
-
-    /// Notes a packet of the picture that came `late_ns` after the first of the session.
-    pub(crate) fn note_picture(&self, late_ns: i64, clock: &RtpClock) {
-        if late_ns - self.0.picture_ns.get_or_init(|| late_ns) <= WINDOW_NS {
-            let early_ns = &self.0.picture_early_ns;
-            early_ns.store(clock.early_ns, Ordering::Relaxed);
-        }
-    }
-
-    /// By how much sound has to be moved that began `since_ns` after the first packet of the session,
-    /// at `late_ns`. `None`: it is too early to say.
-    pub(crate) fn shift_ns(&self, since_ns: i64, late_ns: i64, clock: &RtpClock) -> Option<i64> {
-        let waited_ns = late_ns - since_ns;
-        let picture_ns = self.0.picture_ns.get().copied();
-        let is_known = picture_ns.is_some_and(|picture_ns| late_ns - picture_ns > WINDOW_NS);
-        let is_known = is_known && waited_ns > WINDOW_NS;
-        let picture_early_ns = self.0.picture_early_ns.load(Ordering::Relaxed);
-        (is_known || waited_ns > MOST_WAIT_NS).then_some(picture_early_ns - clock.early_ns)
-    }
-}
 
 /// The RTP clock of one track, from 32 bits to a time that never wraps.
 #[derive(Debug)]
@@ -127,6 +67,20 @@ impl RtpClock {
         ticks.saturating_mul(1_000_000_000) / self.rate_hz
     }
 
+    /// By how much the least delayed packet was less delayed than the first, in ns.
+    pub(crate) const fn early_ns(&self) -> i64 {
+        self.early_ns
+    }
+
+    /// The time of timestamp `rtp`, which is near that of the last packet, in ns since the beginning of
+    /// the session. `None` if there was no packet, or it was of another source.
+    pub(crate) fn ns_of(&self, rtp: u32) -> Option<i64> {
+        let last = self.last.filter(|_| !self.is_other_source)?;
+        let ticks = last.ticks.checked_add(distance(last.rtp, rtp))?;
+        let ns = i128::from(ticks) * 1_000_000_000 / i128::from(self.rate_hz);
+        i64::try_from(ns - i128::from(BEGIN_S) * 1_000_000_000).ok()
+    }
+
     /// The time of a packet with timestamp `rtp`; `late_ns` after the first of the session.
     pub(crate) fn time(&mut self, rtp: u32, late_ns: i64) -> gst::ClockTime {
         let rate_hz = i128::from(self.rate_hz);
@@ -178,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn tracks_are_aligned_by_arrival() {
+    fn begins_at_arrival() {
         for rate_hz in [8_000, 90_000] {
             let mut clock = RtpClock::new(rate_hz);
             assert_eq!(seconds(clock.time(181_000, 7_000_000_000)), 7.0);
@@ -188,28 +142,16 @@ mod tests {
         }
     }
 
-    /// Sound comes every 20 ms and is never late; the picture's first packet is 140 ms late.
     #[test]
-    fn sound_and_picture_stand_right_though_the_first_picture_was_late() {
-        const MS: i64 = 1_000_000;
-        let alignment = Alignment::default();
-        let (mut picture, mut sound) = (RtpClock::new(90_000), RtpClock::new(8_000));
-        let mut late_ms = (0.0, 0.0);
-        let ms = |time: gst::ClockTime, now| (seconds(time) * 1e3 - now as f64 / 1e6).round();
-        let shift_ns = (0..200).find_map(|tick: u32| {
-            let now = i64::from(tick) * 10 * MS;
-            if tick.is_multiple_of(2) {
-                late_ms.1 = ms(sound.time(tick * 80, now), now);
-            }
-            if tick >= 14 && tick % 4 == 2 {
-                let made = if tick == 14 { 0 } else { tick };
-                late_ms.0 = ms(picture.time(made * 900, now), now);
-                alignment.note_picture(now, &picture);
-            }
-            alignment.shift_ns(0, now, &sound)
-        });
-        assert_eq!(late_ms, (140.0, 0.0));
-        assert_eq!(shift_ns, Some(140 * MS));
+    fn knows_when_a_report_was() {
+        let mut clock = RtpClock::new(90_000);
+        assert_eq!(clock.ns_of(5), None);
+        clock.time(u32::MAX - 89_999, 2_000_000_000);
+        clock.time(0, 3_000_000_000);
+        assert_eq!(clock.ns_of(90_000), Some(4_000_000_000));
+        assert_eq!(clock.ns_of(u32::MAX - 44_999), Some(2_500_000_000));
+        clock.change_source();
+        assert_eq!(clock.ns_of(90_000), None);
     }
 
     #[test]

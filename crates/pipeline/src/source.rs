@@ -39,7 +39,7 @@ use tracing::info;
 
 pub(crate) use self::{
     description::Description,
-    packets::{Arrival, PacketCounts, Packets},
+    packets::{Arrival, PacketCounts, Packets, Role},
     watch::Observed,
 };
 use self::{
@@ -75,6 +75,8 @@ pub(crate) trait Tracks: Send + 'static {
 /// Where the packets of a track go.
 pub(crate) struct TrackEntry {
     pub(crate) pad: gst::Pad,
+    /// Behind its jitter buffer, if it has one.
+    pub(crate) behind: Option<gst::Pad>,
     /// Running time of the pipeline, where the jitter buffer needs to know when packets came.
     pub(crate) pipeline: gst::glib::WeakRef<gst::Pipeline>,
 }

@@ -181,7 +181,7 @@ impl Programme {
                     Arc::clone(timeline),
                     Sound::new(codec),
                 );
-                sound::shape(codec)
+                (sound::shape(codec).0, sound::unit_samples(codec))
             }
             Show::File(file) => {
                 let Some(audio) = &file.audio else {

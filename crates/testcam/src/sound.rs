@@ -13,7 +13,7 @@ const PIP_MS: u64 = 100;
 /// How far pips may be from the full second.
 const TOLERANCE_MS: u64 = 25;
 
-/// Makes the sound of one run: mono, 16 bits, in blocks of one access unit.
+/// Makes the sound of one run: mono, 16 bits, in blocks.
 pub(crate) struct Sound {
     rate_hz: u32,
     /// Samples of a block.
@@ -92,7 +92,16 @@ impl Source for Sound {
     }
 }
 
-/// Samples a second, and in an access unit.
+/// Samples of an access unit as the encoder of `codec` makes them out of blocks.
+pub(crate) fn unit_samples(codec: AudioCodec) -> u32 {
+    match codec {
+        // libavcodec gathers a quarter of a second.
+        AudioCodec::G726 => 2048,
+        _ => shape(codec).1,
+    }
+}
+
+/// Samples a second, and in a block.
 pub(crate) fn shape(codec: AudioCodec) -> (u32, u32) {
     match codec {
         AudioCodec::Aac => (48_000, 1024),

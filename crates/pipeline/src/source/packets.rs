@@ -23,7 +23,10 @@ use super::{
     au_headers::AuHeaders,
     watch::{ClockWatch, Observed, RtpClockReport},
 };
-use crate::rtp_clock::{Alignment, RtpClock};
+use crate::{
+    alignment::{Alignment, Reported, ReportedTime},
+    rtp_clock::RtpClock,
+};
 
 /// A sequence number that is further ahead begins a new sequence, RFC 3550 §A.1 `MAX_DROPOUT`.
 const MOST_DROPPED: i16 = 3_000;
@@ -49,32 +52,59 @@ pub(crate) struct Reception {
     pub(crate) lost_packets: u64,
 }
 
-/// What is known of a packet when it comes.
+/// What the time of a packet is made of.
 pub(crate) enum Arrival {
-    /// It is in order: its RTP timestamp says its time.
-    Exact(RtpClock),
-    /// The same, but how the track stands to the picture is not known yet.
-    Waiting(RtpClock, Waiting),
-    /// A jitter buffer makes its time of the running time of this pipeline.
-    Jittery(gst::glib::WeakRef<gst::Pipeline>),
+    /// They come in order: of its RTP timestamp.
+    Exact,
+    /// Of the running time of this pipeline when it comes: a jitter buffer does the rest.
+    Jittery {
+        pipeline: gst::glib::WeakRef<gst::Pipeline>,
+        /// Where what is in order comes out of the jitter buffer.
+        behind: Option<gst::Pad>,
+    },
+}
+
+/// How a track is [aligned](Alignment).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is the picture.
+    Leads,
+    /// It waits until it is known how it stands to the picture.
+    Follows,
+    /// Its RTP clock says nothing.
+    Alone,
 }
 
 /// Sound that waits. Bounded by time: see [`Alignment`].
 #[derive(Default)]
-pub(crate) struct Waiting {
+struct Waiting {
     /// When the first packet came, in ns after the first of the session.
     since_ns: i64,
-    /// With their RTP timestamps.
-    packets: Vec<(gst::Buffer, u32)>,
+    packets: Vec<Held>,
+}
+
+/// A packet that waits.
+struct Held {
+    buffer: gst::Buffer,
+    sequence: u16,
+    timestamp: u32,
+    arrived: Option<gst::ClockTime>,
 }
 
 /// The receiving end of a track. Used by the thread that reads it.
 pub(crate) struct Packets {
     pad: gst::Pad,
     arrival: Arrival,
+    clock: RtpClock,
+    alignment: Alignment,
     /// Whether it is the picture, which sound is aligned with.
     leads: bool,
-    alignment: Alignment,
+    waiting: Option<Waiting>,
+    /// Whether a packet has gone on.
+    has_begun: bool,
+    /// The last report, until the next packet comes: reports may come before the first.
+    report: Option<ReportedTime>,
+    reported: Reported,
     /// Of AAC: what its depayloader must not see.
     headers: Option<AuHeaders>,
     watch: ClockWatch,
@@ -87,12 +117,12 @@ pub(crate) struct Packets {
 }
 
 impl Packets {
-    /// Packets go to `pad`, which has had its caps. Their clock has `rate_hz`.
+    /// Packets of `clock` go to `pad`, which has had its caps.
     pub(crate) fn new(
         pad: gst::Pad,
         arrival: Arrival,
-        rate_hz: u32,
-        leads: bool,
+        clock: RtpClock,
+        role: Role,
         alignment: Alignment,
         counts: Arc<PacketCounts>,
     ) -> Self {
@@ -100,9 +130,14 @@ impl Packets {
             headers: pad.current_caps().and_then(|caps| AuHeaders::of(&caps)),
             pad,
             arrival,
-            leads,
+            watch: ClockWatch::new(clock.rate_hz()),
+            clock,
             alignment,
-            watch: ClockWatch::new(rate_hz),
+            leads: role == Role::Leads,
+            waiting: (role == Role::Follows).then(Waiting::default),
+            has_begun: false,
+            report: None,
+            reported: Reported::default(),
             reception: None,
             suspect: None,
             ready: None,
@@ -112,6 +147,11 @@ impl Packets {
 
     pub(crate) const fn reception(&self) -> Option<&Reception> {
         self.reception.as_ref()
+    }
+
+    /// Notes what a sender report of the track says.
+    pub(crate) fn note_report(&mut self, report: ReportedTime) {
+        self.report = Some(report);
     }
 
     /// How its clock behaves.
@@ -144,7 +184,7 @@ impl Packets {
                     Advance::Repeated => {
                         self.counts.unusable.fetch_add(1, Ordering::Relaxed);
                         // A jitter buffer puts what was overtaken in its place.
-                        if !matches!(self.arrival, Arrival::Jittery(_)) {
+                        if !matches!(self.arrival, Arrival::Jittery { .. }) {
                             return;
                         }
                     }
@@ -167,69 +207,101 @@ impl Packets {
         }
         let (timestamp, ends) = (packet.timestamp(), packet.marker_bit());
         self.watch.take(timestamp, ends, Instant::now());
-        self.add(bytes, timestamp);
+        self.add(bytes, &packet);
     }
 
     /// The camera has begun a new source, with `held` as its first packet.
     fn change_source(&mut self, begins: Reception, held: &[u8]) {
         self.reception = Some(begins);
-        match &mut self.arrival {
-            Arrival::Exact(clock) | Arrival::Waiting(clock, _) => clock.change_source(),
-            Arrival::Jittery(_) => {}
-        }
+        self.clock.change_source();
         if let Ok(packet) = RtpPacket::parse(held) {
-            self.add(held, packet.timestamp());
+            self.add(held, &packet);
         }
     }
 
-    fn add(&mut self, bytes: &[u8], timestamp: u32) {
+    fn add(&mut self, bytes: &[u8], packet: &RtpPacket<'_>) {
         let Ok(mut buffer) = gst::Buffer::with_size(bytes.len()) else {
             return;
         };
-        let packet = buffer.make_mut();
         // A packet is copied once: what holds on to the read buffer costs more.
-        if packet.copy_from_slice(0, bytes).is_err() {
+        if buffer.make_mut().copy_from_slice(0, bytes).is_err() {
             return;
         }
-        let ready = self.ready.get_or_insert_default().make_mut();
+        let timestamp = packet.timestamp();
         let late_ns = self.alignment.since();
-        match &mut self.arrival {
-            Arrival::Exact(clock) => {
-                packet.set_pts(clock.time(timestamp, late_ns));
-                if self.leads {
-                    self.alignment.note_picture(late_ns, clock);
+        // A packet of sound is sent when its last sample has been made, and its timestamp is that of the
+        // first.
+        let length_ns = match &self.waiting {
+            Some(_) => self.clock.since_last_ns(timestamp),
+            None => 0,
+        };
+        let exact = self.clock.time(timestamp, late_ns - length_ns);
+        if let Some(report) = self.report.take() {
+            self.reported.take(report, &self.clock);
+        }
+        if self.leads {
+            self.alignment
+                .note_picture(late_ns, &self.clock, self.reported);
+        }
+        let Some(waiting) = &mut self.waiting else {
+            self.send(buffer, exact, self.arrival.now());
+            return;
+        };
+        if waiting.packets.is_empty() {
+            waiting.since_ns = late_ns;
+        }
+        waiting.packets.push(Held {
+            buffer,
+            sequence: packet.sequence_number(),
+            timestamp,
+            arrived: self.arrival.now(),
+        });
+        let since_ns = waiting.since_ns;
+        let shift_ns = self
+            .alignment
+            .shift_ns(since_ns, late_ns, &self.clock, self.reported);
+        if let Some(shift_ns) = shift_ns {
+            self.end_waiting(since_ns + shift_ns);
+        }
+    }
+
+    /// It is known where the track begins, in ns after the first packet of the session: what has waited
+    /// goes on.
+    fn end_waiting(&mut self, begins_ns: i64) {
+        let mut packets = self.waiting.take().unwrap_or_default().packets;
+        // What was overtaken is too late for a jitter buffer that gets all at once.
+        let first = packets.first().map_or(0, |packet| packet.sequence);
+        packets.sort_by_key(|packet| packet.sequence.wrapping_sub(first).cast_signed());
+        // What the clock said is not used, but it has learnt.
+        self.clock.begin_anew();
+        for packet in packets {
+            let exact = self.clock.time(packet.timestamp, begins_ns);
+            self.send(packet.buffer, exact, packet.arrived);
+        }
+    }
+
+    /// Adds a packet to what goes on.
+    fn send(
+        &mut self,
+        mut buffer: gst::Buffer,
+        exact: gst::ClockTime,
+        arrived: Option<gst::ClockTime>,
+    ) {
+        let packet = buffer.make_mut();
+        match &self.arrival {
+            Arrival::Exact => packet.set_pts(exact),
+            Arrival::Jittery { behind, .. } => {
+                packet.set_pts(arrived);
+                packet.set_dts(arrived);
+                if !std::mem::replace(&mut self.has_begun, true)
+                    && let Some(pad) = behind
+                {
+                    // A jitter buffer that leaves RTP durations alone begins each track at 0.
+                    pad.set_offset(i64::try_from(exact.nseconds()).unwrap_or(0));
                 }
-                ready.add(buffer);
-            }
-            Arrival::Waiting(clock, waiting) => {
-                // A packet of sound is sent when its last sample has been made, and its timestamp is
-                // that of the first. What the clock says is not used, but it learns.
-                let length_ns = clock.since_last_ns(timestamp);
-                clock.time(timestamp, late_ns - length_ns);
-                if waiting.packets.is_empty() {
-                    waiting.since_ns = late_ns;
-                }
-                waiting.packets.push((buffer, timestamp));
-                let shift_ns = self.alignment.shift_ns(waiting.since_ns, late_ns, clock);
-                if let Some(shift_ns) = shift_ns {
-                    clock.begin_anew();
-                    for (mut buffer, timestamp) in waiting.packets.drain(..) {
-                        let time = clock.time(timestamp, waiting.since_ns + shift_ns);
-                        buffer.make_mut().set_pts(time);
-                        ready.add(buffer);
-                    }
-                    let clock = std::mem::replace(clock, RtpClock::new(1));
-                    self.arrival = Arrival::Exact(clock);
-                }
-            }
-            Arrival::Jittery(pipeline) => {
-                let pipeline = pipeline.upgrade();
-                let now = pipeline.and_then(|pipeline| pipeline.current_running_time());
-                packet.set_pts(now);
-                packet.set_dts(now);
-                ready.add(buffer);
             }
         }
+        self.ready.get_or_insert_default().make_mut().add(buffer);
     }
 
     /// Sends on what was taken.
@@ -240,6 +312,16 @@ impl Packets {
         match self.ready.take() {
             Some(ready) => self.pad.push_list(ready).map(drop),
             None => Ok(()),
+        }
+    }
+}
+
+impl Arrival {
+    /// The time of a packet that comes now, where that matters.
+    fn now(&self) -> Option<gst::ClockTime> {
+        match self {
+            Self::Exact => None,
+            Self::Jittery { pipeline, .. } => pipeline.upgrade()?.current_running_time(),
         }
     }
 }
@@ -308,20 +390,23 @@ mod tests {
         bytes
     }
 
+    fn receiver(pad: gst::Pad, counts: &Arc<PacketCounts>) -> Packets {
+        Packets::new(
+            pad,
+            Arrival::Exact,
+            RtpClock::new(90_000),
+            Role::Leads,
+            Alignment::default(),
+            Arc::clone(counts),
+        )
+    }
+
     /// Sequence numbers of what is passed on, of packets with these sources and numbers.
     fn passed(packets: &[(u32, u16)]) -> (Vec<u16>, u64, u64) {
         gst::init().unwrap();
         let counts = Arc::new(PacketCounts::default());
         let pad = gst::Pad::builder(gst::PadDirection::Src).build();
-        let arrival = Arrival::Exact(RtpClock::new(90_000));
-        let mut receiver = Packets::new(
-            pad,
-            arrival,
-            90_000,
-            true,
-            Alignment::default(),
-            Arc::clone(&counts),
-        );
+        let mut receiver = receiver(pad, &counts);
         for &(ssrc, sequence) in packets {
             receiver.take(&packet(ssrc, sequence));
         }
@@ -371,15 +456,7 @@ mod tests {
     fn what_is_no_rtp_is_left_out() {
         gst::init().unwrap();
         let pad = gst::Pad::builder(gst::PadDirection::Src).build();
-        let arrival = Arrival::Exact(RtpClock::new(90_000));
-        let mut receiver = Packets::new(
-            pad,
-            arrival,
-            90_000,
-            true,
-            Alignment::default(),
-            Arc::default(),
-        );
+        let mut receiver = receiver(pad, &Arc::default());
         receiver.take(&[0x80, 96, 0]);
         receiver.take(&[]);
         assert!(receiver.ready.is_none());

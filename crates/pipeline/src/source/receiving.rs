@@ -16,16 +16,13 @@ use super::{
     dialogue::{Dialogue, Remark},
     handshake::{Ready, ReadyTrack, Route},
     message::{Request, Response},
-    packets::{Arrival, PacketCounts, Packets, Waiting},
+    packets::{Arrival, PacketCounts, Packets, Role},
     reports::Reports,
     stream::{Dial, Stop},
 };
-use crate::{
-    CameraSettings, Error,
-    rtp_clock::{Alignment, RtpClock},
-};
+use crate::{CameraSettings, Error, alignment::Alignment, rtp_clock::RtpClock};
 
-/// How long a silent connection is read before it is looked whether something is to be done.
+/// How long a silent connection is read at most before it is looked whether something is to be done.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a camera is told what was received of it, RFC 3550 §6.2.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -282,9 +279,12 @@ impl Receiving {
             let clock = match &track.way {
                 Incoming::Channels { packets, .. } => packets.clock(),
                 Incoming::Ports { datagrams, .. } => {
-                    // That the camera ends the track shows in its packets.
-                    datagrams.take_reports(|report| {
-                        track.reports.take(report);
+                    datagrams.take_reports(|bytes| {
+                        // That the camera ends the track shows in its packets.
+                        if let Some(report) = track.reports.take(bytes).time {
+                            datagrams.with_packets(|packets| packets.note_report(report));
+                        }
+                    });
                     });
                     datagrams.with_packets(|packets| packets.clock())
                 }
@@ -367,7 +367,11 @@ impl Track {
         alignment: &Alignment,
     ) -> Result<Self, Error> {
         let is_jittery = matches!(track.route, Route::Ports { .. });
-        let TrackEntry { pad, pipeline } = reader.tracks.add(&track.caps, is_jittery)?;
+        let TrackEntry {
+            pad,
+            behind,
+            pipeline,
+        } = reader.tracks.add(&track.caps, is_jittery)?;
         let fields = track.caps.structure(0);
         let media = fields.and_then(|fields| fields.get("media").ok());
         let is_picture = media == Some("video");
@@ -376,14 +380,18 @@ impl Track {
             false => TrackKind::Audio,
         };
         let clock = RtpClock::of(&track.caps);
-        let rate_hz = clock.as_ref().map_or(90_000, RtpClock::rate_hz);
         let arrival = match clock {
-            Some(clock) if !is_jittery && is_picture => Arrival::Exact(clock),
-            Some(clock) if !is_jittery => Arrival::Waiting(clock, Waiting::default()),
-            _ => Arrival::Jittery(pipeline),
+            Some(_) if !is_jittery => Arrival::Exact,
+            _ => Arrival::Jittery { pipeline, behind },
         };
+        let role = match clock {
+            Some(_) if is_picture => Role::Leads,
+            Some(_) => Role::Follows,
+            None => Role::Alone,
+        };
+        let clock = clock.unwrap_or_else(|| RtpClock::new(90_000));
         let counts = Arc::clone(&reader.counts);
-        let packets = Packets::new(pad, arrival, rate_hz, is_picture, alignment.clone(), counts);
+        let packets = Packets::new(pad, arrival, clock, role, alignment.clone(), counts);
         let way = match track.route {
             Route::Channels(rtp, rtcp) => Incoming::Channels {
                 rtp,
@@ -430,7 +438,11 @@ fn take(
             return None;
         }
         if *rtcp == channel {
-            return match track.reports.take(bytes) {
+            let heard = track.reports.take(bytes);
+            if let Some(report) = heard.time {
+                packets.note_report(report);
+            }
+            return match heard.ends {
                 true => goodbye.or_else(|| Some(Instant::now())),
                 false => goodbye,
             };

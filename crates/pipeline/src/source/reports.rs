@@ -1,8 +1,9 @@
 //! RTCP (RFC 3550 §6): what cameras say of their tracks, and what they are told.
 //!
-//! Sender reports are not used to align sound and picture: RTP-Info or the arrival of the first
-//! packets does that, and what some cameras report disagrees by seconds. That reports come back keeps
-//! those cameras going that end sessions without them.
+//! What sender reports say aligns sound and picture where it can be believed ([`Alignment`]). That reports
+//! come back keeps those cameras going that end sessions without them.
+//!
+//! [`Alignment`]: crate::alignment::Alignment
 
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use rtcp_types::{
 };
 
 use super::{packets::Reception, watch::SenderReports};
+use crate::alignment::ReportedTime;
 
 /// The name that we have in RTCP, RFC 3550 §6.5.1.
 const CNAME: &str = "dayreel";
@@ -23,6 +25,15 @@ pub(crate) struct Reports {
     ssrc: u32,
     last: Option<LastReport>,
     seen: Option<SenderReports>,
+}
+
+/// What the camera says in a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heard {
+    /// It ends the track.
+    pub(crate) ends: bool,
+    /// What the RTP clock of the track shows when.
+    pub(crate) time: Option<ReportedTime>,
 }
 
 /// The last report of the camera.
@@ -47,21 +58,24 @@ impl Reports {
         self.seen
     }
 
-    /// Reads a packet. Says whether the camera ends the track.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
+    /// Reads a packet.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Heard {
+        let mut heard = Heard::default();
         let Ok(compound) = Compound::parse(bytes) else {
-            return false;
+            return heard;
         };
-        let mut ends = false;
         // One that cannot be read ends the compound.
         for packet in compound.map_while(Result::ok) {
             match packet {
-                Packet::Sr(report) => self.note(&report),
-                Packet::Bye(_) => ends = true,
+                Packet::Sr(report) => {
+                    self.note(&report);
+                    heard.time = ReportedTime::of(report.ntp_timestamp(), report.rtp_timestamp());
+                }
+                Packet::Bye(_) => heard.ends = true,
                 _ => {}
             }
         }
-        ends
+        heard
     }
 
     fn note(&mut self, report: &SenderReport<'_>) {

@@ -136,6 +136,12 @@ impl Odd {
 
     /// Sound and picture stand to each other as they were sent, to 80 ms.
     pub(crate) fn assert_in_sync(&self, given: &[Given]) {
+        let apart_ms = self.apart_ms(given);
+        assert!(apart_ms.abs() <= 80, "{apart_ms} ms apart");
+    }
+
+    /// By how many ms the picture stands later to the sound than it was sent.
+    pub(crate) fn apart_ms(&self, given: &[Given]) -> i64 {
         // Where the first access unit of the session belongs, by each recorded one.
         let zero_90k = |kind| {
             let (sent, unit) = self.pairs(given, kind).swap_remove(0);
@@ -149,8 +155,7 @@ impl Odd {
             unit.start_90k - ticks
         };
         let (picture, sound) = (zero_90k(TrackKind::Video), zero_90k(TrackKind::Audio));
-        let apart_ms = picture.abs_diff(sound) / 90;
-        assert!(apart_ms <= 80, "{apart_ms} ms apart");
+        (picture.cast_signed() - sound.cast_signed()) / 90
     }
 
     /// What the client has asked for, and how the camera is.

@@ -11,7 +11,7 @@ use crate::{
         oddly,
     },
     media::{another_source, goes_on_with_another_source},
-    times::{are_paced, jumping, stays_in_order},
+    times::{are_aligned_by_reports, are_paced, jumping, late_pictures, stays_in_order},
 };
 
 /// Nothing is odd but that they are datagrams.
@@ -92,6 +92,12 @@ fn a_clock_that_jumps_over_udp_moves_nothing() {
         let odd = Odd::start_udp(jumping(ms));
         stays_in_order(&odd, 2 * ENOUGH, TICKS_PER_SECOND);
     }
+}
+
+/// RFC 3550 §6.4.1, as over TCP.
+#[test]
+fn sender_reports_align_sound_and_picture_over_udp() {
+    are_aligned_by_reports(&Odd::start_udp(late_pictures()));
 }
 
 /// RFC 3550 §6.4.1, as over TCP.
