@@ -25,6 +25,7 @@ pub mod media_clock;
 mod meter;
 pub mod moment;
 mod offer;
+mod pace;
 mod probe;
 mod retry;
 mod rtp_clock;

@@ -31,9 +31,12 @@ pub struct CameraSettings {
 pub struct Timing {
     /// From the start of a session to its first access unit.
     pub connect: Duration,
-    /// Without an access unit for so long, a camera is stalled; for twice as long, it is
+    /// Without an access unit of the picture for so long, a camera is stalled; for twice as long, it is
     /// reconnected.
     pub silence: Duration,
+    /// The longest that a picture is waited for instead, of a camera whose pictures are that far apart
+    /// and that is heard otherwise.
+    pub slow: Duration,
     /// The first wait before a reconnect; doubles with each that fails.
     pub retry_first: Duration,
     /// The longest wait before a reconnect.
@@ -56,6 +59,7 @@ impl Default for Timing {
         Self {
             connect: Duration::from_secs(30),
             silence: Duration::from_secs(8),
+            slow: Duration::from_secs(180),
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),
             retry_absent: Duration::from_millis(1_200),

@@ -20,6 +20,7 @@ use crate::{
     events::Events,
     media_clock::{Arrival, MediaClock, Stamp},
     meter::Meter,
+    pace::Pace,
     source::PacketCounts,
     writer::{Throttle, Writer},
 };
@@ -65,6 +66,7 @@ struct Track {
     format: Option<TrackFormat>,
     converted_from: Option<&'static str>,
     meter: Meter,
+    pace: Pace,
 }
 
 /// Written by the supervisor alone.
@@ -148,12 +150,16 @@ impl Shared {
         bytes: usize,
         is_keyframe: bool,
     ) -> bool {
-        self.track(track).lock().meter.push(at, bytes, is_keyframe);
+        let now_ms = self.now_ms();
+        let mut state = self.track(track).lock();
+        state.meter.push(at, bytes, is_keyframe);
+        state.pace.push(now_ms);
+        drop(state);
         self.arrivals.push(track, bytes);
         if track == TrackKind::Audio {
             return false;
         }
-        self.last_unit_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.last_unit_ms.store(now_ms, Ordering::Relaxed);
         self.awaited.load(Ordering::Relaxed) && self.awaited.swap(false, Ordering::Relaxed)
     }
 
@@ -204,9 +210,26 @@ impl Shared {
         (last_ms != NEVER).then(|| Duration::from_millis(self.now_ms().saturating_sub(last_ms)))
     }
 
+    /// How long until the camera counts as silent, if nothing more comes. A picture is not missed while
+    /// the camera is heard otherwise and its pictures are [far apart](Pace).
+    pub(crate) fn silent_in(&self) -> Duration {
+        let timing = &self.settings.timing;
+        let age = self.last_unit_age().unwrap_or_default();
+        let patience = self.video.lock().pace.patience(timing);
+        let heard = timing.silence.saturating_sub(self.packets.heard_age());
+        let waits = patience.saturating_sub(age).min(heard);
+        timing.silence.saturating_sub(age).max(waits)
+    }
+
+    /// Whether the camera has been heard in this session, and not long ago.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.packets.heard_age() < self.settings.timing.silence
+    }
+
     /// A new session: what was measured of the last is forgotten.
     pub(crate) fn begin_session(&self, is_first: bool) {
         self.restart_media_clock();
+        self.packets.forget_heard();
         *self.video.lock() = Track::default();
         *self.audio.lock() = Track::default();
         let mut report = self.report.lock();

@@ -45,6 +45,8 @@ enum Phase {
     Connecting {
         session: Session,
         until: Instant,
+        /// If it is heard: its first picture may be a minute away.
+        at_most: Instant,
     },
     Live {
         session: Session,
@@ -159,10 +161,15 @@ impl Supervisor {
             events: self.events.clone(),
         };
         match Session::start(Arc::clone(&self.shared), reporter) {
-            Ok(session) => Phase::Connecting {
-                session,
-                until: Instant::now() + self.shared.settings.timing.connect,
-            },
+            Ok(session) => {
+                let connect = self.shared.settings.timing.connect;
+                let now = Instant::now();
+                Phase::Connecting {
+                    session,
+                    until: now + connect,
+                    at_most: now + connect * 5 / 2,
+                }
+            }
             Err(error) => {
                 let wait = self.note_failure(error, false);
                 Phase::Waiting {
@@ -174,16 +181,12 @@ impl Supervisor {
 
     /// When to look again, whatever happens.
     fn deadline(&self, phase: &Phase) -> Instant {
-        let silence = self.shared.settings.timing.silence;
         match phase {
             Phase::Connecting { until, .. }
             | Phase::Stalled { until, .. }
             | Phase::Ending { until, .. }
             | Phase::Waiting { until } => *until,
-            Phase::Live { .. } => {
-                let age = self.shared.last_unit_age().unwrap_or_default();
-                Instant::now() + silence.saturating_sub(age)
-            }
+            Phase::Live { .. } => Instant::now() + self.shared.silent_in(),
             Phase::Stopped => Instant::now(),
         }
     }
@@ -220,15 +223,18 @@ impl Supervisor {
     fn on_deadline(&mut self, phase: Phase) -> Phase {
         let timing = self.shared.settings.timing;
         match phase {
+            Phase::Connecting {
+                session, at_most, ..
+            } if self.shared.is_heard() && Instant::now() < at_most => Phase::Connecting {
+                session,
+                until: at_most.min(Instant::now() + timing.silence),
+                at_most,
+            },
             Phase::Connecting { session, .. } => {
                 self.fail(session, Error::Timeout(timing.connect), false)
             }
             Phase::Live { session, since } => {
-                if self
-                    .shared
-                    .last_unit_age()
-                    .is_some_and(|age| age < timing.silence)
-                {
+                if !self.shared.silent_in().is_zero() {
                     return Phase::Live { session, since };
                 }
                 self.shared

@@ -12,11 +12,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use parking_lot::Mutex;
 use rtp_types::RtpPacket;
 
 use super::{
@@ -41,6 +42,25 @@ pub(crate) struct PacketCounts {
     pub(crate) unusable: AtomicU64,
     /// How the clocks of its running session behave.
     pub(crate) observed: Observed,
+    /// When its running session was heard last: a packet of any kind, or an answer.
+    heard: Mutex<Option<Instant>>,
+}
+
+impl PacketCounts {
+    /// The camera is heard.
+    pub(crate) fn note_heard(&self, now: Instant) {
+        *self.heard.lock() = Some(now);
+    }
+
+    /// Since it was heard in this session; the longest there is if it was not.
+    pub(crate) fn heard_age(&self) -> Duration {
+        self.heard.lock().map_or(Duration::MAX, |at| at.elapsed())
+    }
+
+    /// A session begins.
+    pub(crate) fn forget_heard(&self) {
+        *self.heard.lock() = None;
+    }
 }
 
 /// What has been received of a source, for reports.

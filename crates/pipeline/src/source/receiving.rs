@@ -46,6 +46,9 @@ pub(super) struct Receiving {
     /// Nothing has come yet, and another transport may be tried.
     may_change: bool,
     goodbye: Option<Instant>,
+    /// When it was heard last, and when it was asked whether it is there.
+    heard: Instant,
+    asked: Instant,
     next_keep_alive: Instant,
     next_report: Instant,
     next_observation: Instant,
@@ -72,6 +75,8 @@ struct Track {
     kind: TrackKind,
     way: Incoming,
     reports: Reports,
+    /// Sequence number of the last datagram that was seen to have come.
+    seen: Option<u32>,
 }
 
 enum Incoming {
@@ -121,6 +126,8 @@ impl Receiving {
             began: now,
             may_change,
             goodbye: None,
+            heard: now,
+            asked: now,
             next_keep_alive: now + interval,
             next_report: now + REPORT_INTERVAL,
             next_observation: now + OBSERVATION_INTERVAL,
@@ -133,18 +140,25 @@ impl Receiving {
     /// Reads until the camera ends the session or `stop` does.
     pub(super) fn run<T: Tracks>(&mut self, reader: &Reader<T>) -> Result<(), Error> {
         let stop = &reader.stop;
-        self.dialogue.set_patience(PATIENCE)?;
+        self.dialogue.set_patience(self.patience())?;
         for (channel, bytes) in self.dialogue.take_early() {
             self.goodbye = take(&mut self.tracks, channel, &bytes, self.goodbye);
         }
         self.flush()?;
         while !stop.is_over() {
             let (tracks, goodbye) = (&mut self.tracks, &mut self.goodbye);
+            let mut is_heard = false;
             let heard = self.dialogue.listen(|channel, bytes| {
+                is_heard = true;
                 *goodbye = take(tracks, channel, bytes, *goodbye);
             });
             match heard {
                 Ok(remarks) => {
+                    // One that plays nothing is no slow camera.
+                    is_heard |= !remarks.is_empty() && self.has_received();
+                    if is_heard {
+                        self.note_heard(Instant::now());
+                    }
                     for remark in remarks {
                         self.hear(remark)?;
                     }
@@ -197,7 +211,14 @@ impl Receiving {
                 reader.tracks.lost(lost_packets);
             }
         }
+        // Its next picture may be a minute away: is it there?
+        if now >= self.heard.max(self.asked) + self.settings.timing.silence / 2
+            && self.has_received()
+        {
+            self.next_keep_alive = now;
+        }
         if now >= self.next_keep_alive {
+            self.asked = now;
             self.next_keep_alive = now + self.kept.interval;
             self.kept.logs_in_again = false;
             self.keep_alive()?;
@@ -252,7 +273,7 @@ impl Receiving {
         if answer.status == 454 || !self.has_received() {
             return Err(Error::Closed);
         }
-        self.dialogue.set_patience(PATIENCE)
+        self.dialogue.set_patience(self.patience())
     }
 
     fn report(&mut self) -> Result<(), Error> {
@@ -274,23 +295,43 @@ impl Receiving {
         Ok(())
     }
 
+    fn note_heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.counts.note_heard(now);
+    }
+
+    /// How long the connection is read before it is looked whether something is to be done.
+    fn patience(&self) -> Duration {
+        PATIENCE.min(self.settings.timing.silence / 4)
+    }
+
     fn observe(&mut self) {
+        let mut is_heard = false;
         for track in &mut self.tracks {
             let clock = match &track.way {
                 Incoming::Channels { packets, .. } => packets.clock(),
                 Incoming::Ports { datagrams, .. } => {
                     datagrams.take_reports(|bytes| {
+                        is_heard = true;
                         // That the camera ends the track shows in its packets.
                         if let Some(report) = track.reports.take(bytes).time {
                             datagrams.with_packets(|packets| packets.note_report(report));
                         }
                     });
+                    let (clock, seen) = datagrams.with_packets(|packets| {
+                        let reception = packets.reception();
+                        let seen = reception.map(|reception| reception.highest_sequence);
+                        (packets.clock(), seen)
                     });
-                    datagrams.with_packets(|packets| packets.clock())
+                    is_heard |= seen != std::mem::replace(&mut track.seen, seen);
+                    clock
                 }
             };
             let reports = track.reports.seen();
             self.counts.observed.note(track.kind, clock, reports);
+        }
+        if is_heard {
+            self.note_heard(Instant::now());
         }
     }
 
@@ -417,6 +458,7 @@ impl Track {
             kind,
             way,
             reports: Reports::new(),
+            seen: None,
         })
     }
 }

@@ -165,6 +165,38 @@ fn a_session_that_is_forgotten_over_udp_is_begun_anew() {
     comes_back_after(&Odd::start_udp(script), Command::Close, "camera_closed");
 }
 
+/// No rule says how far apart pictures are. This camera's are further than an ordinary one may be silent; it
+/// reports nothing, but answers when it is asked whether it is there. When it hangs, it does not.
+#[test]
+fn a_camera_whose_pictures_are_far_apart_is_waited_for() {
+    let mut script = h264();
+    script.edit_units(|unit| match unit.number.is_multiple_of(60) {
+        true => vec![unit],
+        false => vec![],
+    });
+    script.feed.reports_off_ms = None;
+    let odd = Odd::start_with(script, |settings| {
+        settings.timing.silence = Duration::from_secs(1);
+    });
+    let given = odd.record(3);
+    let pairs = odd.pairs(&given, TrackKind::Video);
+    let numbers: Vec<_> = pairs
+        .iter()
+        .map(|(sent, _)| (sent.run, sent.number))
+        .collect();
+    let run = numbers[0].0;
+    assert_eq!(numbers, [(run, 0), (run, 60), (run, 120)]);
+    let status = odd.recorded.camera.status();
+    assert_eq!(
+        (status.state, status.reconnects),
+        (CameraState::Live, 0),
+        "{}",
+        odd.story()
+    );
+    odd.camera.command(Command::Hang);
+    odd.fails_with("camera_silent");
+}
+
 /// Over UDP nothing but the time tells, either.
 #[test]
 fn datagrams_that_cease_are_asked_for_anew() {
