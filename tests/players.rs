@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dayreel_tests::clip;
+use dayreel_tests::foreign::probe;
 use dayreel_tests::make_day::{LOOP_S, Media};
 use dayreel_tests::players::scene::{CAMERA, FPS};
 use dayreel_tests::players::verdict::{
@@ -169,6 +171,58 @@ fn players_seek_in_a_whole_day() -> Result<()> {
         }
         if run.pictures().count() != 3 {
             problems.push(format!("{}: pictures are missing", run.name));
+        }
+    }
+    none(&problems)
+}
+
+/// A moment needs no player: with and without sound it plays from its first picture to its last, and shows
+/// no other.
+#[test]
+fn moments_play_in_a_plain_video() -> Result<()> {
+    const LENGTH_S: u32 = 4;
+    const MUTE: &str = "mute";
+    let scene = Scene::start_with(|setup, camera| {
+        let url = camera.url();
+        setup.cameras += &format!("[[camera]]\nid = \"{MUTE}\"\nrtsp = \"{url}\"\naudio = false\n");
+    })?;
+    scene.wait_recorded(8)?;
+    let client = scene.server.client();
+    let steps = vec![
+        Step::Start,
+        Step::Watch { seconds: 2 },
+        Step::Seek { to: Place::Start },
+        Step::picture("first"),
+        Step::Seek { to: Place::Live },
+        Step::picture("last"),
+    ];
+    let mut runs = vec![];
+    let mut problems = vec![];
+    for id in [CAMERA, MUTE] {
+        let made = client.get_json(&format!("/{id}/moment/generate/{LENGTH_S}/0"))?;
+        let url = made["url"].as_str().context("no URL")?;
+        let file = scene.file(id, &client.get(url)?.expect(200)?.body)?;
+        let streams = probe(&file.display().to_string(), Duration::from_secs(30))?;
+        let tracks = streams["streams"].as_array().map(Vec::len);
+        if tracks != Some(if id == MUTE { 1 } else { 2 }) {
+            problems.push(format!("{id}: {tracks:?} tracks"));
+        }
+        let mut run = Run::new(Player::File, scene.server.url(url), steps.clone());
+        run.name = id.to_owned();
+        runs.push((run, clip::pictures(&file)?));
+    }
+    let (runs, shown): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+    for (run, shown) in scene.play(DEADLINE_S, runs)?.iter().zip(shown) {
+        problems.extend(run.complaints());
+        problems.extend(stalls(run));
+        problems.extend(progress(run, 2));
+        let seen = run
+            .pictures()
+            .map(|picture| Ok(read(picture)?.frame_number));
+        let seen = seen.collect::<Result<Vec<_>>>()?;
+        let due = [shown.first(), shown.last()].map(|shown| shown.map(|shown| shown.frame_number));
+        if seen.iter().copied().map(Some).ne(due) || shown.len() < 90 {
+            problems.push(format!("{}: {seen:?} instead of {due:?}", run.name));
         }
     }
     none(&problems)

@@ -6,6 +6,7 @@ export const PLAYERS = {
   dash: "dash",
   "shaka-hls": "shaka",
   "shaka-dash": "shaka",
+  file: "file",
   page: null,
 };
 

@@ -55,6 +55,8 @@ pub enum Player {
     ShakaHls,
     /// Shaka Player, given DASH.
     ShakaDash,
+    /// No player: a file in a plain `<video>`.
+    File,
     /// Dayreel's own page with whatever player it chose.
     Page,
 }
@@ -67,6 +69,7 @@ impl Player {
             Self::Dash => "dash",
             Self::ShakaHls => "shaka-hls",
             Self::ShakaDash => "shaka-dash",
+            Self::File => "file",
             Self::Page => "page",
         }
     }
@@ -76,7 +79,8 @@ impl Player {
         match self {
             Self::Hls | Self::ShakaHls => format!("/{camera}/stream/{day}/playlist.m3u8"),
             Self::Dash | Self::ShakaDash => format!("/{camera}/stream/{day}/manifest.mpd"),
-            Self::Page => format!("/{camera}/"),
+            // Files are not of a day: their URLs are known otherwise.
+            Self::File | Self::Page => format!("/{camera}/"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A camera with sound, a server that records it, a folder for what the players saw.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,9 +49,19 @@ impl Scene {
     /// # Errors
     /// Either does not start.
     pub fn start() -> Result<Self> {
+        Self::start_with(|_, _| {})
+    }
+
+    /// The same, with a setup that is changed before.
+    ///
+    /// # Errors
+    /// Either does not start.
+    pub fn start_with(change: impl FnOnce(&mut Setup, &Camera)) -> Result<Self> {
         let turn = turn();
         let camera = Self::camera()?;
-        let server = Server::start(Self::setup(&camera, &zone_at_noon()))?;
+        let mut setup = Self::setup(&camera, &zone_at_noon());
+        change(&mut setup, &camera);
+        let server = Server::start(setup)?;
         Self::of(server, camera, turn)
     }
 
@@ -194,6 +205,16 @@ impl Scene {
         run.name = format!("page-{engine}");
         run.url = format!("{}?player={engine}", run.url);
         run
+    }
+
+    /// Keeps bytes in a file until the scene ends.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.out.path().join(name);
+        fs::write(&path, bytes)?;
+        Ok(path)
     }
 
     /// Plays all `runs` at the same time, each within `deadline_s`.
