@@ -43,6 +43,8 @@ fn resolve(path: &str, reference: &str) -> String {
 struct Browser {
     client: Client,
     cookie: String,
+    /// To which paths it sends the cookie.
+    cookie_path: String,
 }
 
 impl Browser {
@@ -76,10 +78,13 @@ impl Browser {
         let to = header("location").with_context(|| answer.clone())?;
         ensure!(resolve("/cameras/login", &to) == BASE, "{to}");
         let cookie = header("set-cookie").with_context(|| answer.clone())?;
-        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let cookie_path = cookie
+            .split("; ")
+            .find_map(|part| part.strip_prefix("Path="));
         Ok(Self {
             client: client.clone(),
-            cookie,
+            cookie_path: cookie_path.context("no path")?.to_owned(),
+            cookie: cookie.split(';').next().unwrap_or_default().to_owned(),
         })
     }
 
@@ -95,21 +100,24 @@ fn last_address(playlist: &str) -> Option<&str> {
     lines.find(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-#[test]
-fn everything_is_found_below_a_path_of_a_proxy() -> Result<()> {
+/// A server behind a proxy, with a user.
+fn stage(base_path: &str) -> Result<Stage> {
     let users = user(&["add", "anna", "--role", "admin", "--print"], PASSWORD)?;
-    let stage = Stage::start_with(PictureSettings::small(), 1, |setup| {
+    Stage::start_with(PictureSettings::small(), 1, |setup| {
         setup.server.push_str("trusted_proxies = [\"127.0.0.1\"]\n");
+        setup.server.push_str(base_path);
         // Before the camera's table, which further lines are added to.
         setup.cameras = users + &setup.cameras;
-    })?;
-    let nginx = Nginx::in_front_of(stage.server.address(), BASE)?;
-    let browser = Browser::log_in(&Client::new(nginx.address))?;
+    })
+}
 
+/// Goes wherever the pages, playlists and answers lead. `answered`: what addresses in answers begin with.
+fn find_everything(browser: &Browser, answered: &str) -> Result<()> {
     for path in [
         BASE.to_owned(),
         format!("{BASE}{CAMERA}"),
         format!("{BASE}{CAMERA}/"),
+        format!("{BASE}api/"),
     ] {
         let page = browser.get(&path)?.expect(200)?.text()?;
         let references = page
@@ -122,7 +130,7 @@ fn everything_is_found_below_a_path_of_a_proxy() -> Result<()> {
         ensure!(files.len() >= 4, "{files:?}");
         for file in files {
             let file = resolve(&path, file);
-            ensure!(file.starts_with("/cameras/assets/"), "{path}: {file}");
+            ensure!(file.starts_with("/cameras/a"), "{path}: {file}");
             browser.get(&file)?.expect(200)?;
         }
     }
@@ -138,29 +146,86 @@ fn everything_is_found_below_a_path_of_a_proxy() -> Result<()> {
     let found = wait_until(RECORD, || segment(&get, &playlist).ok()).context("no segment")?;
     ensure!(found.starts_with("/cameras/cam/stream/v-"), "{found}");
     browser.get(&found)?.expect(200)?;
+    let manifest = format!("{BASE}{CAMERA}/stream/today/manifest.mpd");
+    let manifest_text = browser.get(&manifest)?.expect(200)?.text()?;
+    let media = manifest_text.split("media=\"").nth(1);
+    let media = media.and_then(|rest| rest.split('"').next());
+    let media = resolve(&manifest, media.context("no template")?);
+    ensure!(media.starts_with("/cameras/cam/stream/v-"), "{media}");
     // A playlist is no folder.
     let sent = browser.get(&format!("{playlist}/"))?.expect(308)?;
     let to = sent.header("location").context("to where?")?;
     ensure!(resolve(&format!("{playlist}/"), to) == playlist, "{to}");
 
     // A link, by which everybody finds segments, too.
-    let made = format!("{BASE}api/links?path=/{CAMERA}/stream/today/playlist.m3u8");
     let own = [
         ("cookie", browser.cookie.as_str()),
         ("sec-fetch-site", "same-origin"),
     ];
-    let link = browser
-        .client
-        .request("POST", &made, &own)?
-        .expect(200)?
-        .json()?;
-    let link = link["url"].as_str().context("no link")?.to_owned();
-    let link = format!("{}{link}", BASE.trim_end_matches('/'));
+    let made = |path: String| -> Result<serde_json::Value> {
+        let made = browser.client.request("POST", &path, &own)?;
+        made.expect(200)?.json()
+    };
+    let below_base = |value: &serde_json::Value| -> Result<String> {
+        let path = value.as_str().context("no address")?;
+        let path = path.strip_prefix(answered).context(path.to_owned())?;
+        Ok(format!("{}{path}", BASE.trim_end_matches('/')))
+    };
+    let link = made(format!(
+        "{BASE}api/links?path=/{CAMERA}/stream/today/playlist.m3u8"
+    ))?;
+    let link = below_base(&link["url"])?;
     let anybody = |path: &str| browser.client.get(path);
     let linked = segment(&anybody, &link)?;
     ensure!(linked.starts_with("/cameras/api/link/"), "{linked}");
     anybody(&linked)?.expect(200)?;
     anybody(&found)?.expect(401)?;
+
+    let moment = made(format!("{BASE}{CAMERA}/moment/generate/4/0"))?;
+    for url in [&moment["url"], &moment["gif_url"]] {
+        browser.get(&below_base(url)?)?.expect(200)?;
+    }
+    let listed = browser.get(&format!("{BASE}{CAMERA}/moment/list"))?;
+    let listed = listed.expect(200)?.json()?;
+    let last = listed.as_array().and_then(|all| all.last());
+    ensure!(
+        last.is_some_and(|last| last["url"] == moment["url"]),
+        "{listed}"
+    );
+    Ok(())
+}
+
+#[test]
+fn everything_is_found_below_a_path_of_a_proxy() -> Result<()> {
+    let stage = stage("")?;
+    let nginx = Nginx::in_front_of(stage.server.address(), BASE)?;
+    let browser = Browser::log_in(&Client::new(nginx.address))?;
+    ensure!(browser.cookie_path == "/", "{}", browser.cookie_path);
+    find_everything(&browser, "")
+}
+
+#[test]
+fn everything_is_found_below_the_base_path_whether_the_proxy_takes_it_off_or_not() -> Result<()> {
+    let stage = stage("base_path = \"/cameras/\"\n")?;
+    let address = stage.server.address();
+    for nginx in [
+        Nginx::in_front_of(address, BASE)?,
+        Nginx::passing_paths_on(address, BASE)?,
+    ] {
+        let browser = Browser::log_in(&Client::new(nginx.address))?;
+        ensure!(browser.cookie_path == BASE, "{}", browser.cookie_path);
+        find_everything(&browser, "/cameras")?;
+        let described = browser.get(&format!("{BASE}api/openapi.json"))?;
+        let described = described.expect(200)?.json()?;
+        ensure!(described["servers"][0]["url"] == "/cameras");
+    }
+    // Its folder has a slash at the end, else what is relative to it leads elsewhere.
+    let direct = stage.server.client();
+    let sent = direct.get("/cameras?x=1")?.expect(308)?;
+    ensure!(sent.header("location") == Some("/cameras/?x=1"));
+    direct.get("/healthz")?.expect(200)?;
+    direct.get("/cameras/healthz")?.expect(200)?;
+    direct.get("/camerasx/healthz")?.expect(404)?;
     Ok(())
 }
 

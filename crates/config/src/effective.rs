@@ -20,6 +20,9 @@ pub fn effective_toml(settings: &Settings) -> String {
     if !server.trusted_proxies.is_empty() {
         lines.push(list("trusted_proxies", &server.trusted_proxies));
     }
+    if !server.base_path.prefix().is_empty() {
+        lines.push(line("base_path", &server.base_path.to_string()));
+    }
     if let Some(tls) = &server.tls {
         lines.extend([
             line("tls_certificate", &tls.certificate.to_string_lossy()),

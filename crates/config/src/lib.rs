@@ -9,6 +9,7 @@
 //! [`SecretUrl::credentials`]; of users' passwords there are hashes only;
 //! a broker's password is behind [`MqttLogin::password`]. Errors repeat no value of a URL and no line of the file.
 
+mod base_path;
 mod document;
 mod effective;
 mod env;
@@ -33,6 +34,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use base_path::{BasePath, InvalidBasePath};
 pub use effective::effective_toml;
 pub use env::{EnvSource, SystemEnv};
 pub use ipnet::IpNet;

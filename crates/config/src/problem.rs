@@ -9,6 +9,7 @@ use std::{
 use dayreel_core::{InvalidCameraId, Kind};
 
 use crate::{
+    base_path::InvalidBasePath,
     mqtt::{InvalidMqttLogin, InvalidMqttUrl, InvalidTopic},
     password::InvalidHash,
     secret_url::InvalidUrl,
@@ -266,6 +267,15 @@ pub enum Refusal {
     Network {
         /// As written.
         given: Given,
+    },
+    /// Not a base path.
+    #[error(transparent)]
+    BasePath(#[from] InvalidBasePath),
+    /// A base path that begins like those of a camera.
+    #[error("begins like the paths of the camera {id:?}; call one of them otherwise")]
+    BasePathIsCamera {
+        /// Its id.
+        id: String,
     },
     /// A bad name of a user.
     #[error(transparent)]

@@ -19,6 +19,7 @@ use toml::{
 };
 
 use crate::{
+    base_path::BasePath,
     document::{Key, Report, Table, article},
     env::EnvSource,
     problem::{Given, Place, Problem, Refusal},
@@ -56,6 +57,7 @@ pub(crate) const SERVER_KEYS: &[Key] = &[
     Key::text("timezone"),
     Key::text("auth"),
     Key::new("trusted_proxies"),
+    Key::text("base_path"),
     Key::text("tls_certificate"),
     Key::text("tls_key"),
 ];
@@ -139,11 +141,14 @@ pub(crate) fn resolve(
             let webhooks = all(file.webhooks(), variables.webhooks());
             let mqtt = mqtt::resolve(&mut file, &mut variables);
             if server.auth == Auth::None && !taken.is_empty() {
-                let (at, report) = match variables.auth_at() {
-                    Some(at) => (at, &mut variables.report),
-                    None => (file.auth_at().unwrap_or(0), &mut file.report),
-                };
-                report.add(at, "server.auth", Refusal::NoneWithUsers);
+                refuse(&mut file, &mut variables, "auth", Refusal::NoneWithUsers);
+            }
+            // A proxy that takes the base path off asks for the camera; one that does not, for all.
+            let first = server.base_path.first().unwrap_or_default();
+            if ids.iter().any(|id| id.as_str().eq_ignore_ascii_case(first)) {
+                let id = first.to_owned();
+                let refusal = Refusal::BasePathIsCamera { id };
+                refuse(&mut file, &mut variables, "base_path", refusal);
             }
             if server.auth == Auth::Unsaid && taken.is_empty() && !server.listen.ip().is_loopback()
             {
@@ -168,6 +173,23 @@ pub(crate) fn resolve(
     }
 }
 
+/// Reports what is wrong with a key of `[server]`, where it is said.
+fn refuse(
+    file: &mut Resolver<'_, '_>,
+    variables: &mut Resolver<'_, '_>,
+    key: &str,
+    refusal: Refusal,
+) {
+    let path = format!("server.{key}");
+    match variables.server_key_at(key) {
+        Some(at) => variables.report.add(at, &path, refusal),
+        None => {
+            let at = file.server_key_at(key).unwrap_or(0);
+            file.report.add(at, &path, refusal);
+        }
+    }
+}
+
 /// What one source says of `[server]`.
 struct ServerKeys {
     listen: Option<SocketAddr>,
@@ -177,6 +199,7 @@ struct ServerKeys {
     timezone: Option<Tz>,
     auth: Option<Auth>,
     trusted_proxies: Option<Vec<IpNet>>,
+    base_path: Option<BasePath>,
     tls: Option<Tls>,
 }
 
@@ -191,6 +214,7 @@ impl ServerKeys {
             timezone: self.timezone.or(other.timezone),
             auth: self.auth.or(other.auth),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            base_path: self.base_path.or(other.base_path),
             tls: self.tls.or(other.tls),
         }
     }
@@ -212,6 +236,7 @@ impl ServerKeys {
             timezone,
             auth: self.auth.unwrap_or_default(),
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
+            base_path: self.base_path.unwrap_or_default(),
             tls: self.tls,
         }
     }
@@ -252,14 +277,15 @@ impl<'r, 't> Resolver<'r, 't> {
             timezone: self.text(&table, "timezone", timezone::parse),
             auth: self.text(&table, "auth", parse_auth),
             trusted_proxies: self.list(&table, "trusted_proxies", parse_network),
+            base_path: self.text(&table, "base_path", |text, _| Ok(text.parse()?)),
             tls: self.tls(&table, value.map_or(0, |value| value.span().start)),
         }
     }
 
-    /// Where `auth` is said, if it is.
-    fn auth_at(&self) -> Option<usize> {
+    /// Where a key of `[server]` is said, if it is.
+    fn server_key_at(&self, key: &str) -> Option<usize> {
         let server = self.root.get("server")?.get_ref();
-        Some(server.get("auth")?.span().start)
+        Some(server.get(key)?.span().start)
     }
 
     /// Both files, or neither.

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use dayreel_core::CameraId;
 use ipnet::IpNet;
 
-use crate::{Mqtt, SecretUrl, Trust, User, Webhook};
+use crate::{BasePath, Mqtt, SecretUrl, Trust, User, Webhook};
 
 /// `server.listen` where nothing else is said.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -83,6 +83,8 @@ pub struct Server {
     pub auth: Auth,
     /// Whose word is taken for where a request comes from, and how.
     pub trusted_proxies: Vec<IpNet>,
+    /// Below which path a reverse proxy shows the server.
+    pub base_path: BasePath,
     /// HTTPS instead of HTTP.
     pub tls: Option<Tls>,
 }

@@ -63,8 +63,8 @@ fn unknown_keys() {
     refused(
         &format!("[server]\nlisten_on = 1\nport = 1\n{CAMERA}"),
         &[
-            "f.toml:2:1: server.listen_on: unknown key; did you mean \"listen\"? allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth, trusted_proxies, tls_certificate, tls_key",
-            "f.toml:3:1: server.port: unknown key; allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth, trusted_proxies, tls_certificate, tls_key",
+            "f.toml:2:1: server.listen_on: unknown key; did you mean \"listen\"? allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth, trusted_proxies, base_path, tls_certificate, tls_key",
+            "f.toml:3:1: server.port: unknown key; allowed here: listen, data_dir, require_marker, min_free_bytes, timezone, auth, trusted_proxies, base_path, tls_certificate, tls_key",
         ],
     );
 }
@@ -494,6 +494,18 @@ fn users() {
         &[
             "f.toml:2:8: server.auth: \"none\" lets everybody in, and there are [[users]]; remove this, or them (in a container, DAYREEL_AUTH)",
             "f.toml:3:32: server.trusted_proxies: \"proxy\" is no network; allowed are such as \"172.17.0.0/16\" or \"192.168.0.2\"",
+        ],
+    );
+    refused(
+        &format!("[server]\nbase_path = \"/api/x/\"\n{CAMERA}"),
+        &[
+            "f.toml:2:13: server.base_path: is no base path; allowed is one such as \"/cameras/\": of a-z, A-Z, 0-9, '_', '.' and '-' between slashes, and not beginning with a path of the server itself (api, app, assets, healthz, login, logout, metrics, readyz, static)",
+        ],
+    );
+    refused(
+        &format!("[server]\nbase_path = \"/A/x/\"\n{CAMERA}"),
+        &[
+            "f.toml:2:13: server.base_path: begins like the paths of the camera \"A\"; call one of them otherwise",
         ],
     );
     refused_with(

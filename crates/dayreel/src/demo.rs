@@ -73,6 +73,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
         auth: Auth::None,
         tls: None,
         trusted_proxies: Vec::new(),
+        base_path: dayreel_config::BasePath::default(),
     };
     let settings = Settings {
         server,

@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dayreel_config::{Auth, IpNet, PasswordHash, Role, Server, User, UserName};
+use dayreel_config::{Auth, BasePath, IpNet, PasswordHash, Role, Server, User, UserName};
 use dayreel_core::{CameraId, Kind};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
@@ -37,8 +37,8 @@ use throttle::Throttle;
 use ticket::{Ticket, TicketKind};
 
 pub(crate) use client::{Client, enter, remember_local_address};
-pub(crate) use guard::{Needs, admit};
-pub(crate) use login::{form_config, routes};
+pub(crate) use guard::{Needs, Who, admit};
+pub(crate) use login::{COOKIE, form_config, routes};
 
 /// A name and password that were right are not hashed again for so long: players ask for something
 /// every second, and a hash costs 35 ms.
@@ -69,6 +69,7 @@ pub struct Gate {
 struct Rules {
     door: Door,
     proxies: Vec<IpNet>,
+    base: BasePath,
     secret: Option<Secret>,
 }
 
@@ -143,6 +144,7 @@ impl Gate {
             rules: RwLock::new(Arc::new(Rules {
                 door: Door::Home,
                 proxies: Vec::new(),
+                base: BasePath::default(),
                 secret: None,
             })),
             folder: folder.to_owned(),
@@ -188,9 +190,15 @@ impl Gate {
         *self.rules.write() = Arc::new(Rules {
             door,
             proxies: server.trusted_proxies.clone(),
+            base: server.base_path.clone(),
             secret,
         });
         Ok(())
+    }
+
+    /// Below which path a proxy shows the server.
+    pub(crate) fn base(&self) -> BasePath {
+        self.rules().base.clone()
     }
 
     fn rules(&self) -> Arc<Rules> {

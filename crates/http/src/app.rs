@@ -142,6 +142,11 @@ impl App {
         &self.gate
     }
 
+    /// The path of the server that `path` is, as clients may ask for it: behind a proxy, too.
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.gate.base().prefix())
+    }
+
     /// What is made from now on.
     pub fn moments_made(&self) -> broadcast::Receiver<MomentNotice> {
         self.moments.subscribe()

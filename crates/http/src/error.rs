@@ -8,6 +8,7 @@ use actix_web::{
 };
 use dayreel_core::Kind;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// Seconds after which a client may ask again for what is not available yet.
 const RETRY_AFTER_S: u32 = 2;
@@ -22,14 +23,19 @@ pub struct ApiError {
     retry_after_s: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    error: Detail<'a>,
+/// The JSON of every error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorAnswer<'a> {
+    error: ErrorDetail<'a>,
 }
 
-#[derive(Serialize)]
-struct Detail<'a> {
+#[derive(Serialize, ToSchema)]
+struct ErrorDetail<'a> {
+    /// One stable word.
+    #[schema(examples("camera_offline"))]
     code: &'a str,
+    /// What is wrong, for people.
     message: &'a str,
 }
 
@@ -135,10 +141,10 @@ pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
 }
 
 /// The JSON of an error.
-pub(crate) fn body(code: &str, message: &str) -> impl Serialize {
-    serde_json::json!(Body {
-        error: Detail { code, message }
-    })
+pub(crate) const fn body<'a>(code: &'a str, message: &'a str) -> ErrorAnswer<'a> {
+    ErrorAnswer {
+        error: ErrorDetail { code, message },
+    }
 }
 
 impl From<dayreel_archive::Error> for ApiError {

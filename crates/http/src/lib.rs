@@ -13,6 +13,7 @@ mod file_body;
 mod idle;
 mod metrics;
 mod number_param;
+mod openapi;
 mod routes;
 mod server;
 mod time_param;

@@ -14,7 +14,7 @@ const assetDir = join(outDir, 'assets');
 await rm(outDir, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/main.ts', style: 'src/style.css' },
+  entryPoints: { main: 'src/main.ts', description: 'src/description/main.ts', style: 'src/style.css' },
   outdir: assetDir,
   entryNames: '[name]-[hash]',
   chunkNames: '[name]-[hash]',
@@ -71,13 +71,14 @@ async function licences() {
 
 const names = {
   script: outputOf('src/main.ts'),
+  description: outputOf('src/description/main.ts'),
   style: outputOf('src/style.css'),
   icon: await writeHashed('icon.svg', await readFile(join(root, 'src/icon.svg'))),
   licences: await writeHashed('licences.txt', await licences()),
 };
 // Filled in with each answer.
 const later = ['root', 'problem', 'next'];
-for (const page of ['index.html', 'login.html']) {
+for (const page of ['index.html', 'api.html', 'login.html']) {
   const template = await readFile(join(root, 'src', page), 'utf8');
   const html = template.replace(/\{\{(\w+)\}\}/g, (mark, key) => {
     if (later.includes(key)) return mark;

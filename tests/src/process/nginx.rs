@@ -51,6 +51,19 @@ impl Nginx {
         Self::with(|address, _| format!("server {{ listen {address}; {server} }}"))
     }
 
+    /// The same, but passes paths on as they are asked for.
+    ///
+    /// # Errors
+    /// nginx is not installed or does not answer in time.
+    pub fn passing_paths_on(address: SocketAddr, path: &str) -> Result<Self> {
+        let server = format!(
+            "location {path} {{ proxy_pass http://{address}; proxy_set_header Host $http_host; \
+             proxy_set_header X-Forwarded-For $remote_addr; \
+             proxy_set_header X-Forwarded-Proto $scheme; }}"
+        );
+        Self::with(|address, _| format!("server {{ listen {address}; {server} }}"))
+    }
+
     /// Keeps copies of what the server at `server` answers: the configuration in `readme`, but for
     /// addresses and folder.
     ///

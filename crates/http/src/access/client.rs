@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::{
-    Error, HttpMessage as _, HttpRequest, ResponseError as _,
+    Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _,
     body::{EitherBody, MessageBody},
     dev::{Extensions, ServiceRequest, ServiceResponse},
     http::{
@@ -36,8 +36,11 @@ pub(crate) struct Client {
     pub(crate) is_secure: bool,
     /// What they call us.
     pub(super) host: Option<String>,
-    /// The path and query they asked for.
+    /// The path and query they asked for, from our root on.
     pub(super) target: String,
+    /// Whether they see us below the base path: it was in what they asked for, or a trusted proxy has taken
+    /// it off.
+    pub(super) is_below_base: bool,
 }
 
 impl Client {
@@ -92,9 +95,24 @@ pub(crate) async fn enter<B: MessageBody>(
         }
     }
     let is_secure = request.app_config().secure();
-    let target = request.uri().path_and_query();
-    let target = target.map_or("/", PathAndQuery::as_str).to_owned();
-    let client = client(peer, &rules.proxies, is_secure, request.headers(), target);
+    let below = rules.base.strip(target(&request)).map(str::to_owned);
+    match below.as_deref() {
+        // Names on the page are relative to this folder.
+        Some(rest) if !rest.starts_with('/') => {
+            let location = format!("{}{rest}", rules.base.folder());
+            let response = HttpResponse::PermanentRedirect()
+                .insert_header((header::LOCATION, location))
+                .finish();
+            return Ok(request.into_response(response).map_into_right_body());
+        }
+        Some(rest) => turn_to(&mut request, rest),
+        None => {}
+    }
+    let asked = target(&request).to_owned();
+    let mut client = client(peer, &rules.proxies, is_secure, request.headers(), asked);
+    let has_base = !rules.base.prefix().is_empty();
+    let by_proxy = rules.proxies.iter().any(|net| net.contains(&peer));
+    client.is_below_base = has_base && (below.is_some() || by_proxy);
     request.extensions_mut().insert(client);
     open_link(&mut request);
     Ok(next.call(request).await?.map_into_left_body())
@@ -117,6 +135,7 @@ fn client(
         is_secure,
         host: host.map(str::to_owned),
         target,
+        is_below_base: false,
     };
     if !is_trusted(&peer) {
         return client;
@@ -191,26 +210,36 @@ fn is_neighbour(address: IpAddr, local: Option<IpAddr>) -> bool {
 /// Makes `/api/link/{ticket}/{path}` a request for that path, with the ticket beside it. So names in a
 /// playlist, which are relative, are links, too.
 fn open_link(request: &mut ServiceRequest) {
-    let target = request.uri().path_and_query();
-    let target = target.map_or("/", PathAndQuery::as_str);
+    let target = target(request);
     let Some((ticket, at)) = target
         .strip_prefix(LINK)
         .and_then(|rest| Some((rest.split_once('/')?.0.to_owned(), rest.find('/')?)))
     else {
         return;
     };
-    let path = &target[LINK.len() + at..];
+    let path = target[LINK.len() + at..].to_owned();
+    turn_to(request, &path);
+    request.extensions_mut().insert(LinkText(ticket));
+}
+
+/// The path and query that are asked for.
+fn target(request: &ServiceRequest) -> &str {
+    let target = request.uri().path_and_query();
+    target.map_or("/", PathAndQuery::as_str)
+}
+
+/// Makes it a request for `target`, the end of what it was for.
+fn turn_to(request: &mut ServiceRequest, target: &str) {
     let mut parts = request.uri().clone().into_parts();
-    let Ok(path) = PathAndQuery::try_from(path) else {
+    let Ok(target) = PathAndQuery::try_from(target) else {
         return;
     };
-    parts.path_and_query = Some(path);
+    parts.path_and_query = Some(target);
     let Ok(uri) = Uri::from_parts(parts) else {
         return;
     };
     request.match_info_mut().get_mut().update(&uri);
     request.head_mut().uri = uri;
-    request.extensions_mut().insert(LinkText(ticket));
 }
 
 #[cfg(test)]

@@ -7,9 +7,15 @@ use dayreel_core::{Day, MediaTime, WallTime};
 use dayreel_manifest::MediaName;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Caller, client::LINK, no_users, ticket::Ticket};
-use crate::{app::App, day_param::DayParam, error::ApiError};
+use crate::{
+    app::App,
+    day_param::DayParam,
+    error::ApiError,
+    openapi::{Example, Says, says, text, whole},
+};
 
 /// Hours that a link can be good for.
 const HOURS: std::ops::RangeInclusive<u32> = 1..=8760;
@@ -25,10 +31,37 @@ pub(super) struct Wanted {
     hours: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Link)]
 struct LinkView {
+    /// Its path.
     url: String,
+    /// RFC 3339.
+    #[schema(format = DateTime)]
     expires: String,
+}
+
+impl Example for LinkView {
+    fn example() -> Self {
+        Self {
+            url: "/api/link/l~anna~1795543385~…/front-door/frame".to_owned(),
+            expires: "2026-11-24T17:03:05Z".to_owned(),
+        }
+    }
+}
+
+/// What the API description says of it.
+pub(super) fn described() -> Says {
+    says(
+        "make_link",
+        "Makes a link to one stream, picture, moment or timelapse",
+    )
+    .details("Everybody who has it can open that, until it expires.")
+    .query("path", "What it is for", text(), "/front-door/frame")
+    .required()
+    .query("hours", "How long it is good", whole(&HOURS), DEFAULT_HOURS)
+    .json::<LinkView>("The link")
+    .refuses(404, "There is no such camera")
 }
 
 /// `POST /api/links`.
@@ -62,7 +95,7 @@ pub(super) async fn make(
     let ticket = Ticket::link(&scope, i64::from(hours) * 3600, user, secret);
     let expires = WallTime::from_timestamp(ticket.expires, 0).unwrap_or_default();
     // The slash is that of the path.
-    let url = format!("{LINK}{}{path}", ticket.text());
+    let url = app.address(&format!("{LINK}{}{path}", ticket.text()));
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(LinkView {

@@ -13,7 +13,8 @@ use actix_web::{
     mime, web,
 };
 use dayreel_core::Kind;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     Caller, Client, Door, Needs, Rules, guard, link, no_users,
@@ -22,11 +23,12 @@ use super::{
 use crate::{
     app::App,
     error::ApiError,
+    openapi::{Example, says, text},
     routes::{Routes, at, page_text},
 };
 
 /// Of the session.
-pub(super) const COOKIE: &str = "dayreel_session";
+pub(crate) const COOKIE: &str = "dayreel_session";
 /// A name, a password and a path fit.
 const MOST_BYTES: usize = 8 << 10;
 /// Nothing is loaded but the style; nothing runs.
@@ -35,15 +37,68 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img
 
 pub(crate) fn routes(routes: &mut Routes) {
     let change = Needs::USER.changing();
-    routes.add(
-        at("/login")
-            .read(Needs::NOTHING, show)
-            .on(Method::POST, Needs::NOTHING, log_in),
-    );
-    routes.add(at("/logout").on(Method::POST, change, log_out));
-    routes.add(at("/api/me").read(Needs::USER, me));
-    routes.add(at("/api/token").on(Method::POST, change, make_token));
-    routes.add(at("/api/links").on(Method::POST, change, link::make));
+    let of_form = says("show_login", "The form to log in")
+        .query("next", "Path to go on to", text(), "/front-door/")
+        .media("text/html", "The page");
+    let of_login = says("log_in", "Begins a session")
+        .field("name", "Of the user", true)
+        .field("password", "Of the user", true)
+        .field("next", "Path to go on to", false)
+        .answer(303, "Logged in, with a cookie")
+        .page_at(401, "Wrong name or password; the form again")
+        .refuses(409, "There are no users, nobody has to log in")
+        .page_at(429, "Too many wrong passwords: wait; the form again");
+    routes.add(at("/login").read(Needs::NOTHING, of_form, show).on(
+        Method::POST,
+        Needs::NOTHING,
+        of_login,
+        log_in,
+    ));
+    let of_logout = says("log_out", "Ends a session").answer(303, "Logged out");
+    routes.add(at("/logout").on(Method::POST, change, of_logout, log_out));
+    let of_me = says("get_me", "Who is logged in").json::<MeView>("`null` where nobody has to");
+    routes.add(at("/api/me").read(Needs::USER, of_me, me));
+    let of_token = says("make_token", "Makes a token for scripts")
+        .json::<TokenView>("Send it as `Authorization: Bearer …`")
+        .refuses(409, NO_USERS);
+    routes.add(at("/api/token").on(Method::POST, change, of_token, make_token));
+    let of_links = link::described().refuses(409, NO_USERS);
+    routes.add(at("/api/links").on(Method::POST, change, of_links, link::make));
+}
+
+const NO_USERS: &str = "There are no users, nobody has to log in";
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Me)]
+struct MeView {
+    user: Option<String>,
+    /// `viewer` or `admin`.
+    role: Option<&'static str>,
+}
+
+impl Example for MeView {
+    fn example() -> Self {
+        Self {
+            user: Some("anna".to_owned()),
+            role: Some("admin"),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
+struct TokenView {
+    token: String,
+    user: String,
+}
+
+impl Example for TokenView {
+    fn example() -> Self {
+        Self {
+            token: "t~anna~1821000000~…".to_owned(),
+            user: "anna".to_owned(),
+        }
+    }
 }
 
 /// Of the form.
@@ -124,7 +179,7 @@ async fn log_out(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
     Ok(HttpResponse::SeeOther()
         .insert_header((header::LOCATION, "./login"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .cookie(with_rules(Cookie::new(COOKIE, ""), &client, 0))
+        .cookie(with_rules(Cookie::new(COOKIE, ""), &rules, &client, 0))
         .finish())
 }
 
@@ -139,19 +194,21 @@ async fn make_token(
     let token = Ticket::token(user, secret).text();
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(response.json(serde_json::json!({ "token": token, "user": user.name.as_str() })))
+    Ok(response.json(TokenView {
+        token,
+        user: user.name.as_str().to_owned(),
+    }))
 }
 
 /// Who is logged in, for the page: `null` where nobody has to.
 async fn me(caller: web::ReqData<Caller>) -> HttpResponse {
     let (user, role) = caller
         .user()
-        .map(|user| (user.name.as_str(), user.role.name()))
+        .map(|user| (user.name.as_str().to_owned(), user.role.name()))
         .unzip();
-    let view = serde_json::json!({ "user": user, "role": role });
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
-    response.json(view)
+    response.json(MeView { user, role })
 }
 
 /// The cookie of a new session: no page can read it, and other sites' pages send it with links only
@@ -159,15 +216,24 @@ async fn me(caller: web::ReqData<Caller>) -> HttpResponse {
 pub(super) fn cookie(rules: &Rules, caller: &Caller, client: &Client) -> Option<HeaderValue> {
     let ticket = Ticket::session(caller.user()?, rules.secret.as_ref()?);
     let cookie = Cookie::new(COOKIE, ticket.text());
-    let cookie = with_rules(cookie, client, ticket::SESSION_S);
+    let cookie = with_rules(cookie, rules, client, ticket::SESSION_S);
     HeaderValue::from_str(&cookie.to_string()).ok()
 }
 
-fn with_rules<'c>(mut cookie: Cookie<'c>, client: &Client, lasts_s: i64) -> Cookie<'c> {
+fn with_rules<'c>(
+    mut cookie: Cookie<'c>,
+    rules: &Rules,
+    client: &Client,
+    lasts_s: i64,
+) -> Cookie<'c> {
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
     cookie.set_secure(client.is_secure);
-    cookie.set_path("/");
+    // What else the proxy shows does not get it; who comes without the proxy knows no base path.
+    cookie.set_path(match client.is_below_base {
+        true => rules.base.folder(),
+        false => "/".to_owned(),
+    });
     cookie.set_max_age(Duration::seconds(lasts_s));
     cookie
 }

@@ -8,7 +8,7 @@ use actix_web::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use dayreel_archive::{Retention, SystemDisk};
-use dayreel_config::{Auth, DEFAULT_LISTEN, PasswordHash, Role, Server, User};
+use dayreel_config::{Auth, BasePath, DEFAULT_LISTEN, PasswordHash, Role, Server, User};
 use dayreel_core::SystemClock;
 use futures_util::future::join_all;
 
@@ -73,6 +73,7 @@ impl Stage {
             timezone: chrono_tz::UTC,
             auth,
             trusted_proxies: Vec::new(),
+            base_path: BasePath::default(),
             tls: None,
         };
         let users = if users {

@@ -7,33 +7,57 @@ use actix_web::{HttpResponse, http::header, web};
 use chrono::{DateTime, SecondsFormat};
 use chrono_tz::Tz;
 use dayreel_archive::{DaySummary, Gap};
-use dayreel_core::{
-    AudioFormat, CameraId, Clock, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind, VideoFormat,
-    WallTime,
-};
+use dayreel_core::{CameraId, Clock, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind, WallTime};
 use dayreel_manifest::{GAP_90K, Recorded};
 use dayreel_pipeline::{CameraEvent, CameraState, Error};
 use serde::Serialize;
+use utoipa::{ToSchema, openapi::Schema};
 
 use crate::{
     access::{Caller, Needs},
     app::{App, CameraEntry},
     error::ApiError,
+    openapi::{Example, says, words},
     routes::{Routes, at},
 };
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/api/cameras").read(Needs::USER, list));
-    routes.add(at("/api/cameras/{cam}").read(Needs::CAMERA, one));
-    routes.add(at("/api/cameras/{cam}/days").read(Needs::CAMERA, days));
-    routes.add(at("/api/cameras/{cam}/events").read(Needs::CAMERA, events));
+    let of_list = says("list_cameras", "The cameras, and how they are")
+        .list::<CameraView>("Those that you may see, in the order of their ids");
+    routes.add(at("/api/cameras").read(Needs::USER, of_list, list));
+    let of_one = says("get_camera", "How a camera is").json::<CameraView>("As its pipeline says");
+    routes.add(at("/api/cameras/{cam}").read(Needs::CAMERA, of_one, one));
+    let of_days = says("list_days", "The days that are kept, oldest first")
+        .list::<DayView>("With what is recorded of each")
+        .refuses(503, "The disk does not answer");
+    routes.add(at("/api/cameras/{cam}/days").read(Needs::CAMERA, of_days, days));
+    let of_events = says(
+        "list_events",
+        "The last 100 things that happened to a camera",
+    )
+    .list::<EventView>("Oldest first");
+    routes.add(at("/api/cameras/{cam}/events").read(Needs::CAMERA, of_events, events));
 }
 
-#[derive(Serialize)]
+fn states() -> Schema {
+    words(CameraState::ALL.map(CameraState::name), false)
+}
+
+fn causes() -> Schema {
+    words(GapCause::ALL.map(GapCause::name), true)
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Camera)]
 struct CameraView {
+    #[schema(value_type = String)]
     id: CameraId,
+    #[schema(schema_with = states)]
     state: &'static str,
+    /// Of the state, RFC 3339 in the camera's zone.
+    #[schema(format = DateTime)]
     since: String,
+    /// What went wrong last, while it is not live.
     last_error: Option<ErrorView>,
     reconnects: u64,
     video: Option<VideoView>,
@@ -56,16 +80,21 @@ struct CameraView {
     timezone: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CameraError)]
 struct ErrorView {
+    /// One stable word.
     code: &'static str,
     message: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Video)]
 struct VideoView {
-    #[serde(flatten)]
-    format: VideoFormat,
+    /// RFC 6381.
+    codec: String,
+    width: u32,
+    height: u32,
     /// What the camera sends, where it is made H.264 here.
     converted_from: Option<&'static str>,
     fps: f64,
@@ -73,24 +102,31 @@ struct VideoView {
     gop_s: f64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Audio)]
 struct AudioView {
-    #[serde(flatten)]
-    format: AudioFormat,
+    /// RFC 6381.
+    codec: String,
+    sample_rate_hz: u32,
+    channels: u32,
     /// What the camera sends, where it is made AAC here.
     converted_from: Option<&'static str>,
     bitrate_bps: u64,
 }
 
-#[derive(Serialize)]
+/// A track that is not recorded.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IgnoredTrack)]
 struct IgnoredView {
     media: String,
     encoding: String,
     reason: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Day)]
 struct DayView {
+    #[schema(format = Date)]
     date: String,
     /// 0 = Monday.
     weekday: u32,
@@ -104,25 +140,30 @@ struct DayView {
     gaps: Vec<GapView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Span)]
 struct SpanView {
     start: String,
     end: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Gap)]
 struct GapView {
     start: String,
     end: String,
     duration_s: f64,
     /// `camera`, `network`, `disk`, `restart`, `clock`; `null` if nobody knows.
+    #[schema(schema_with = causes)]
     cause: Option<GapCause>,
     /// It still lasts: its end is now, and its cause what is known of it so far.
     open: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
 struct EventView {
+    #[schema(format = DateTime)]
     time: String,
     /// `state`, `span`, `format`, `recording` or `dropped`.
     kind: &'static str,
@@ -132,6 +173,83 @@ struct EventView {
     /// How often it happened with nothing else in between, and when last.
     times: u32,
     last: String,
+}
+
+impl Example for CameraView {
+    fn example() -> Self {
+        Self {
+            id: "front-door".parse().expect("it is a good id"),
+            state: CameraState::Live.name(),
+            since: "2026-11-22T17:03:05.120+01:00".to_owned(),
+            last_error: None,
+            reconnects: 0,
+            video: Some(VideoView {
+                codec: "avc1.640028".to_owned(),
+                width: 1920,
+                height: 1080,
+                converted_from: None,
+                fps: 25.0,
+                bitrate_bps: 4_000_000,
+                gop_s: 2.0,
+            }),
+            audio: Some(AudioView {
+                codec: "mp4a.40.2".to_owned(),
+                sample_rate_hz: 16_000,
+                channels: 1,
+                converted_from: Some("PCMU"),
+                bitrate_bps: 32_000,
+            }),
+            ignored_tracks: Vec::new(),
+            last_frame_age_s: Some(0.04),
+            dropped_frames: 0,
+            lost_packets: 0,
+            unusable_packets: 0,
+            recording_error: None,
+            recording_error_code: None,
+            clock_error_s: 0.021,
+            recorded_today_s: 61_385.12,
+            bytes_today: 30_692_560_000,
+            timezone: "Europe/Berlin",
+        }
+    }
+}
+
+impl Example for DayView {
+    fn example() -> Self {
+        let midnight = "2026-11-22T00:00:00.000+01:00".to_owned();
+        Self {
+            date: "2026-11-22".to_owned(),
+            weekday: 6,
+            today: true,
+            start: midnight.clone(),
+            end: "2026-11-23T00:00:00.000+01:00".to_owned(),
+            bytes: 30_692_560_000,
+            spans: vec![SpanView {
+                start: midnight,
+                end: "2026-11-22T17:03:05.120+01:00".to_owned(),
+            }],
+            gaps: vec![GapView {
+                start: "2026-11-22T17:03:05.120+01:00".to_owned(),
+                end: "2026-11-22T17:03:35.120+01:00".to_owned(),
+                duration_s: 30.0,
+                cause: Some(GapCause::Network),
+                open: true,
+            }],
+        }
+    }
+}
+
+impl Example for EventView {
+    fn example() -> Self {
+        Self {
+            time: "2026-11-22T17:03:05.120+01:00".to_owned(),
+            kind: "state",
+            code: "live".to_owned(),
+            message: "the camera is live".to_owned(),
+            times: 1,
+            last: "2026-11-22T17:03:05.120+01:00".to_owned(),
+        }
+    }
 }
 
 async fn list(app: web::Data<App>, caller: web::ReqData<Caller>) -> HttpResponse {
@@ -213,14 +331,18 @@ fn view(entry: &CameraEntry) -> CameraView {
         }),
         reconnects: status.reconnects,
         video: status.video.map(|video| VideoView {
-            format: video.format,
+            codec: video.format.codec,
+            width: video.format.width,
+            height: video.format.height,
             converted_from: video.converted_from,
             fps: thousandths(video.fps),
             bitrate_bps: whole(video.bitrate_bps),
             gop_s: thousandths(video.gop_s),
         }),
         audio: status.audio.map(|audio| AudioView {
-            format: audio.format,
+            codec: audio.format.codec,
+            sample_rate_hz: audio.format.sample_rate_hz,
+            channels: audio.format.channels,
             converted_from: audio.converted_from,
             bitrate_bps: whole(audio.bitrate_bps),
         }),

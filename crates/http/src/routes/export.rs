@@ -26,6 +26,7 @@ use crate::{
     crowd::Place,
     error::ApiError,
     file_body::{MediaHead, made, made_response},
+    openapi::{one_of, says, text},
     routes::{
         Routes,
         absent::{local, not_recorded},
@@ -42,7 +43,33 @@ const MOST: TimeDelta = TimeDelta::hours(25);
 const ASK_AGAIN: &str = "no-cache";
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/{cam}/export").read(Needs::CAMERA, export));
+    let of_export = says("export", "What is recorded between two times, as one MP4")
+        .details(
+            "At most 25 hours. Times are RFC 3339, local without an offset, or HH:MM:SS of today.",
+        )
+        .query("from", "The beginning", text(), "17:00:00")
+        .required()
+        .query("to", "The end", text(), "17:10:00")
+        .required()
+        .query(
+            "gaps",
+            "`close`: what follows a gap is shown at once; `keep`: the picture stands still",
+            one_of(&["close", "keep"]),
+            "close",
+        )
+        .query(
+            "split",
+            "`zip`: a ZIP file with an MP4 for each codec configuration",
+            one_of(&["zip"]),
+            "zip",
+        )
+        .file("video/mp4", "The film; with `split` a ZIP file")
+        .or("application/zip")
+        .refuses(400, "These are no times, or no such range")
+        .refuses(404, "Nothing is recorded then, or there is no such camera")
+        .refuses(409, "The encoding changes, which one MP4 cannot hold")
+        .refuses(503, "The disk does not answer");
+    routes.add(at("/{cam}/export").read(Needs::CAMERA, of_export, export));
 }
 
 #[derive(Deserialize)]

@@ -26,6 +26,7 @@ use crate::{
     error::ApiError,
     file_body::is_known,
     number_param::in_range,
+    openapi::{Says, one_of, says, whole},
     routes::{
         Routes,
         absent::{local, not_recorded},
@@ -50,8 +51,38 @@ const SETTLED_S: i64 = 60;
 const OF_THE_PAST: &str = "private, max-age=604800, immutable";
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/{cam}/frame").read(Needs::CAMERA, now));
-    routes.add(at("/{cam}/frame/{time}").read(Needs::CAMERA, past));
+    let of_now = look_of(says("get_frame", "A picture of now"))
+        .details(
+            "`X-Frame-Time` says of when it is; `X-Frame-Stale` how old it is, if the camera is away.",
+        )
+        .tagged("image/jpeg", "The picture")
+        .refuses(429, "Too many pictures are being made")
+        .refuses(503, "The camera has delivered nothing yet");
+    routes.add(at("/{cam}/frame").read(Needs::CAMERA, of_now, now));
+    let of_past = look_of(says("get_frame_of", "A picture of a recorded instant"))
+        .query(
+            "nearest",
+            "The keyframe next to the time, which costs least",
+            one_of(&["keyframe"]),
+            "keyframe",
+        )
+        .tagged("image/jpeg", "The picture")
+        .refuses(400, "That is no time, or not yet")
+        .refuses(404, "Nothing is recorded then, or there is no such camera")
+        .refuses(429, "Too many pictures are being made")
+        .refuses(503, "The camera has delivered nothing yet");
+    routes.add(at("/{cam}/frame/{time}").read(Needs::CAMERA, of_past, past));
+}
+
+/// What can be said of the size and quality of a picture.
+fn look_of(says: Says) -> Says {
+    says.query(
+        "width",
+        "At most so many pixels wide; never enlarged",
+        whole(&WIDTHS),
+        640,
+    )
+    .query("quality", "Of the JPEG", whole(&QUALITIES), 85)
 }
 
 impl App {

@@ -12,6 +12,7 @@ use crate::{
     app::App,
     error::ApiError,
     file_body::{IMMUTABLE, MediaHead, bytes_response},
+    openapi::{says, text},
     routes::{Routes, at, stream::HLS},
 };
 
@@ -22,8 +23,19 @@ const MPEG_TS: &str = "video/mp2t";
 const OF_NOW: &str = "no-cache";
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/{cam}/live/playlist.m3u8").read(Needs::CAMERA, playlist));
-    routes.add(at("/{cam}/live/{name}").read(Needs::CAMERA, segment));
+    let of_playlist = says(
+        "get_live_playlist",
+        "The live view in MPEG-TS, for old players: HLS",
+    )
+    .details("Made while somebody watches.")
+    .media(HLS, "The last seconds")
+    .refuses(503, "The camera delivers nothing");
+    routes.add(at("/{cam}/live/playlist.m3u8").read(Needs::CAMERA, of_playlist, playlist));
+    let of_segment = says("get_live_segment", "A segment of the live view")
+        .path("name", "As the playlist says it", text(), "1790000000.ts")
+        .file(MPEG_TS, "The segment")
+        .refuses(404, "There is no such segment, or no more");
+    routes.add(at("/{cam}/live/{name}").read(Needs::CAMERA, of_segment, segment));
 }
 
 async fn playlist(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {

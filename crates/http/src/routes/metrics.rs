@@ -8,11 +8,14 @@ use crate::{
     app::App,
     error::ApiError,
     metrics::exposition,
+    openapi::says,
     routes::{Routes, at},
 };
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/metrics").read(Needs::EVERY_CAMERA, metrics));
+    let of_metrics = says("get_metrics", "Counts and measurements for Prometheus")
+        .media("text/plain", "The text format 0.0.4");
+    routes.add(at("/metrics").read(Needs::EVERY_CAMERA, of_metrics, metrics));
 }
 
 async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {

@@ -9,6 +9,7 @@ mod live;
 mod media;
 mod metrics;
 mod moment;
+mod openapi;
 mod page;
 mod reload;
 mod storage;
@@ -29,35 +30,43 @@ use actix_web::{
 use crate::{
     access::{self, Needs, admit},
     error::{ApiError, body},
+    openapi::{Operation, Says},
 };
 
-/// The route table, as it is being written: what answers each path, and what a caller needs for it.
+/// The route table, as it is being written: what answers each path, what a caller needs for it, and
+/// what the API description says of it.
 #[derive(Default)]
 pub(crate) struct Routes {
     resources: Vec<Resource>,
     pub(crate) table: Vec<(&'static str, Method, Needs)>,
+    /// Of the table, without HEAD, which is GET without a body.
+    pub(crate) operations: Vec<Operation>,
+    section: &'static str,
 }
 
 impl Routes {
     /// All routes.
     pub(crate) fn all() -> Self {
         let mut routes = Self::default();
-        for add in [
-            health::routes,
-            metrics::routes,
-            access::routes,
-            api::routes,
-            reload::routes,
-            storage::routes,
-            page::assets,
-            stream::routes,
-            live::routes,
-            frame::routes,
-            export::routes,
-            moment::routes,
-            timelapse::routes,
-            page::routes,
-        ] {
+        let sections: [(_, fn(&mut Self)); _] = [
+            (SERVER, health::routes),
+            (SERVER, metrics::routes),
+            ("Users", access::routes),
+            ("Cameras", api::routes),
+            (SERVER, reload::routes),
+            (SERVER, storage::routes),
+            (SERVER, openapi::routes),
+            (PAGES, page::assets),
+            ("Streams", stream::routes),
+            ("Streams", live::routes),
+            ("Pictures", frame::routes),
+            ("Exports", export::routes),
+            ("Moments", moment::routes),
+            ("Timelapses", timelapse::routes),
+            (PAGES, page::routes),
+        ];
+        for (section, add) in sections {
+            routes.section = section;
             add(&mut routes);
         }
         routes
@@ -67,10 +76,12 @@ impl Routes {
     pub(crate) fn add(&mut self, path: PathRoutes) {
         let PathRoutes {
             path,
+            shown,
             resource,
             methods,
         } = path;
-        let names = methods.iter().map(|(method, _)| method.as_str());
+        let all = methods.iter().flat_map(|(methods, ..)| methods);
+        let names = all.map(|method| method.as_str());
         let allowed: Vec<_> = names.chain(["OPTIONS"]).collect();
         let allowed = allowed.join(", ");
         let to_others = allowed.clone();
@@ -80,61 +91,81 @@ impl Routes {
                 method_not_allowed(to_others.clone(), request)
             }));
         self.resources.push(resource);
-        let rows = methods
-            .into_iter()
-            .map(|(method, needs)| (path, method, needs));
-        self.table.extend(rows);
+        for (methods, needs, says) in methods {
+            let rows = methods.iter().map(|method| (path, method.clone(), needs));
+            self.table.extend(rows);
+            self.operations
+                .extend(methods.first().map(|method| Operation {
+                    shown,
+                    method: method.clone(),
+                    needs,
+                    section: self.section,
+                    says,
+                }));
+        }
     }
 }
 
 /// A path with its methods. `Allow` lists them: browsers that ask first are told, others get 405.
 pub(crate) struct PathRoutes {
     path: &'static str,
+    shown: &'static str,
     resource: Resource,
-    methods: Vec<(Method, Needs)>,
+    /// Those of one handler together.
+    methods: Vec<(Vec<Method>, Needs, Says)>,
 }
 
 /// A path without methods yet.
 pub(crate) fn at(path: &'static str) -> PathRoutes {
     PathRoutes {
         path,
+        shown: path,
         resource: web::resource(path),
         methods: Vec::new(),
     }
 }
 
 impl PathRoutes {
+    /// How the description writes the path, where its template reads several parts as one.
+    pub(crate) fn shown_as(mut self, shown: &'static str) -> Self {
+        self.shown = shown;
+        self
+    }
+
     /// What answers GET and HEAD.
-    pub(crate) fn read<F, Args>(self, needs: Needs, handler: F) -> Self
+    pub(crate) fn read<F, Args>(self, needs: Needs, says: Says, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
         let reads = guard::Any(guard::Get()).or(guard::Head());
-        let methods = [Method::GET, Method::HEAD];
-        self.with(&methods, needs, web::route().guard(reads).to(handler))
+        let methods = vec![Method::GET, Method::HEAD];
+        self.with(methods, needs, says, web::route().guard(reads).to(handler))
     }
 
     /// What answers another method.
-    pub(crate) fn on<F, Args>(self, method: Method, needs: Needs, handler: F) -> Self
+    pub(crate) fn on<F, Args>(self, method: Method, needs: Needs, says: Says, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
         let route = web::method(method.clone()).to(handler);
-        self.with(&[method], needs, route)
+        self.with(vec![method], needs, says, route)
     }
 
-    fn with(mut self, methods: &[Method], needs: Needs, route: Route) -> Self {
+    fn with(mut self, methods: Vec<Method>, needs: Needs, says: Says, route: Route) -> Self {
         let admitted = from_fn(move |request, next| admit(needs, request, next));
         self.resource = self.resource.route(route.wrap(admitted));
-        let methods = methods.iter().map(|method| (method.clone(), needs));
-        self.methods.extend(methods);
+        self.methods.push((methods, needs, says));
         self
     }
 }
+
+/// Sections of the description that several files belong to.
+const SERVER: &str = "Server";
+const PAGES: &str = "Pages";
 
 /// All routes, and what is said to requests that match none.
 pub(crate) fn all(config: &mut web::ServiceConfig) {

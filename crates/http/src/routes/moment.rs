@@ -26,6 +26,7 @@ use dayreel_archive::{Moment, MomentFacts, MomentFile, MomentName};
 use dayreel_core::{CameraId, Kind};
 use dayreel_pipeline::moment::{MomentError, MomentRequest};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     access::Needs,
@@ -34,6 +35,7 @@ use crate::{
     error::{ApiError, in_words},
     file_body::{MediaHead, file_response},
     number_param::allowed,
+    openapi::{Example, Says, says, text, whole},
     routes::{Routes, api::seconds, at},
 };
 
@@ -51,23 +53,87 @@ const REVALIDATE: &str = "no-cache";
 
 pub(crate) fn routes(routes: &mut Routes) {
     let (make, delete_one) = (Needs::CAMERA.changing(), Needs::ADMIN.changing());
+    let of_default = |id| made_by(says(id, "Makes the last 5 s a moment"));
     routes.add(
         at("/{cam}/moment/generate")
-            .on(Method::GET, make, generate_default)
-            .on(Method::POST, make, generate_default),
+            .on(
+                Method::GET,
+                make,
+                of_default("make_moment_by_get"),
+                generate_default,
+            )
+            .on(
+                Method::POST,
+                make,
+                of_default("make_moment"),
+                generate_default,
+            ),
     );
+    let of_numbers = |id| {
+        made_by(says(
+            id,
+            "Makes a moment of a length that ended a while ago",
+        ))
+        .path("length", "Seconds of it", whole(&LENGTHS), DEFAULT_LENGTH_S)
+        .path(
+            "delay",
+            "Seconds before now that it ends",
+            whole(&DELAYS),
+            DEFAULT_DELAY_S,
+        )
+    };
     routes.add(
         at("/{cam}/moment/generate/{numbers:.*}")
-            .on(Method::GET, make, generate)
-            .on(Method::POST, make, generate),
+            .shown_as("/{cam}/moment/generate/{length}/{delay}")
+            .on(
+                Method::GET,
+                make,
+                of_numbers("make_moment_of_by_get"),
+                generate,
+            )
+            .on(Method::POST, make, of_numbers("make_moment_of"), generate),
     );
-    routes.add(at("/{cam}/moment/gif").read(Needs::CAMERA, gif));
-    routes.add(at("/{cam}/moment/list").read(Needs::CAMERA, list));
+    let of_gif = says("get_gif", "The latest moment as a GIF")
+        .file("image/gif", "The GIF")
+        .refuses(404, "There is none, or no such camera");
+    routes.add(at("/{cam}/moment/gif").read(Needs::CAMERA, of_gif, gif));
+    let of_list = says("list_moments", "The moments that are kept, oldest first")
+        .list::<MomentView>("Those there are")
+        .refuses(503, "The disk does not answer");
+    routes.add(at("/{cam}/moment/list").read(Needs::CAMERA, of_list, list));
+    let of_one = named(says("get_moment", "A moment")).file("video/mp4", "The clip");
+    let of_deletion = named(says("delete_moment", "Deletes a moment")).answer(204, "It is gone");
     routes.add(
         at("/{cam}/moment/list/{time:.*}")
-            .read(Needs::CAMERA, view)
-            .on(Method::DELETE, delete_one, delete),
+            .shown_as("/{cam}/moment/list/{year}/{month}/{day}/{hour}/{minute}/{second}")
+            .read(Needs::CAMERA, of_one, view)
+            .on(Method::DELETE, delete_one, of_deletion, delete),
     );
+}
+
+/// What is said of all that make a moment.
+fn made_by(says: Says) -> Says {
+    says.details("Answers when MP4 and GIF are ready.")
+        .query(
+            "label",
+            "What it is called; at most 80 letters",
+            text(),
+            "postman",
+        )
+        .json::<MadeView>("The moment")
+        .refuses(400, "A number or the label is out of range")
+        .refuses(429, "Too many moments are being made")
+        .refuses(503, "The camera has delivered nothing yet")
+        .refuses(507, "There is no room on the disk")
+}
+
+/// What is said of all that name a moment.
+fn named(says: Says) -> Says {
+    says.details("Of two moments in one second the other's path ends with `-2`.")
+        .path("day", "Of the month", whole(&(1..=31)), 22)
+        .refuses(400, "That is no date and time")
+        .refuses(404, "There is no such moment or camera")
+        .refuses(503, "The disk does not answer")
 }
 
 #[derive(Deserialize)]
@@ -77,10 +143,16 @@ struct Options {
 }
 
 /// A moment as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Moment)]
 struct MomentView {
+    /// Of the request, RFC 3339 in the camera's zone.
+    #[schema(format = DateTime)]
     time: String,
+    /// Path of the clip.
     url: String,
+    /// Of its first picture.
+    #[schema(format = DateTime)]
     start: String,
     duration_s: f64,
     bytes: u64,
@@ -94,13 +166,43 @@ struct MomentView {
     ends_early: Option<String>,
 }
 
-#[derive(Serialize)]
+impl Example for MomentView {
+    fn example() -> Self {
+        Self {
+            time: "2026-11-22T17:03:05+01:00".to_owned(),
+            url: "/front-door/moment/list/2026/11/22/17/3/5".to_owned(),
+            start: "2026-11-22T17:03:00.120+01:00".to_owned(),
+            duration_s: 5.0,
+            bytes: 2_500_000,
+            label: Some("postman".to_owned()),
+            length_s: DEFAULT_LENGTH_S,
+            delay_s: DEFAULT_DELAY_S,
+            starts_late: None,
+            ends_early: None,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeMoment)]
 struct MadeView {
     #[serde(flatten)]
     moment: MomentView,
+    /// Path of the GIF, if it could be made.
     gif_url: Option<String>,
+    /// Why it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     gif_error: Option<String>,
+}
+
+impl Example for MadeView {
+    fn example() -> Self {
+        Self {
+            moment: MomentView::example(),
+            gif_url: Some("/front-door/moment/gif".to_owned()),
+            gif_error: None,
+        }
+    }
 }
 
 async fn generate_default(
@@ -199,7 +301,7 @@ async fn make_and_tell(
         .await
         .map_err(|error| refusal(entry, &error))?;
     let id = entry.archive().id();
-    let moment = moment_view(id, &made.moment);
+    let moment = moment_view(app, id, &made.moment);
     app.moment_made(MomentNotice {
         camera: id.clone(),
         url: moment.url.clone(),
@@ -210,7 +312,7 @@ async fn make_and_tell(
         gif_url: made
             .gif_error
             .is_none()
-            .then(|| format!("/{id}/moment/gif")),
+            .then(|| app.address(&format!("/{id}/moment/gif"))),
         gif_error: made.gif_error.map(|error| error.to_string()),
     })
 }
@@ -222,7 +324,7 @@ async fn list(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpRespons
     let id = entry.archive().id();
     let views: Vec<_> = listed
         .iter()
-        .map(|moment| moment_view(id, moment))
+        .map(|moment| moment_view(&app, id, moment))
         .collect();
     let mut response = HttpResponse::Ok();
     Ok(response
@@ -336,12 +438,12 @@ fn disposition(plain: String, labelled: Option<String>) -> ContentDisposition {
     }
 }
 
-fn moment_view(id: &CameraId, moment: &Moment) -> MomentView {
+fn moment_view(app: &App, id: &CameraId, moment: &Moment) -> MomentView {
     let facts = &moment.facts;
     let text = |time: DateTime<FixedOffset>, format| time.to_rfc3339_opts(format, false);
     MomentView {
         time: text(facts.time, SecondsFormat::Secs),
-        url: url(id, moment.name),
+        url: app.address(&url(id, moment.name)),
         start: text(facts.start, SecondsFormat::Millis),
         duration_s: seconds(facts.duration_90k),
         bytes: moment.bytes,

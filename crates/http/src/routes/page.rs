@@ -10,6 +10,7 @@ use crate::{
     app::App,
     error::ApiError,
     file_body::IMMUTABLE,
+    openapi::{says, text},
     routes::{Routes, at},
 };
 
@@ -24,16 +25,28 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; media-src 'self' blob
      form-action 'self'; object-src 'none'";
 
 pub(crate) fn assets(routes: &mut Routes) {
-    routes.add(at("/assets/{file:.*}").read(Needs::NOTHING, asset));
+    let of_asset = says("get_asset", "A file of the pages")
+        .path(
+            "file",
+            "Its name, as a page says it",
+            text(),
+            "style-0123ABCD.css",
+        )
+        .media("*/*", "The file")
+        .refuses(404, "There is no such file");
+    let path = at("/assets/{file:.*}").shown_as("/assets/{file}");
+    routes.add(path.read(Needs::NOTHING, of_asset, asset));
 }
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/").read(Needs::USER, root));
-    routes.add(at("/{cam}").read(Needs::CAMERA, camera));
+    let of_root = says("show_cameras", "The page of all cameras").media("text/html", "The page");
+    routes.add(at("/").read(Needs::USER, of_root, root));
+    let of_camera = says("show_camera", "The page of one camera").media("text/html", "The page");
+    routes.add(at("/{cam}").read(Needs::CAMERA, of_camera, camera));
 }
 
 async fn root(request: HttpRequest) -> HttpResponse {
-    page(&request)
+    page(&request, "index.html")
 }
 
 async fn camera(
@@ -42,18 +55,18 @@ async fn camera(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     app.camera(&cam)?;
-    Ok(page(&request))
+    Ok(page(&request, "index.html"))
 }
 
-/// Where its files are, it is told relative to itself: a proxy may have it below any path.
-fn page(request: &HttpRequest) -> HttpResponse {
+/// A page that scripts fill. Where its files are, it is told relative to itself: a proxy may have it below any path.
+pub(super) fn page(request: &HttpRequest, name: &str) -> HttpResponse {
     let root = Client::of(request).map_or_else(|| "/".to_owned(), |client| client.up());
     HttpResponse::Ok()
         .content_type(mime::TEXT_HTML_UTF_8)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .body(page_text("index.html").replace("{{root}}", &root))
+        .body(page_text(name).replace("{{root}}", &root))
 }
 
 /// The text of a page, with marks where each answer puts something in.

@@ -8,11 +8,13 @@ use actix_web::{
 use dayreel_core::{CameraId, Kind};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
+use utoipa::ToSchema;
 
 use crate::{
     access::Needs,
     app::App,
     error::ApiError,
+    openapi::{Example, says},
     routes::{Routes, at},
 };
 
@@ -20,24 +22,46 @@ use crate::{
 const MOST_WAITING: usize = 8;
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/api/reload").on(Method::POST, Needs::ADMIN.changing(), reload));
+    let of_reload = says("reload", "Reads the configuration again")
+        .details("Cameras that are configured as before go on without a break.")
+        .json::<Reloaded>("What became of the cameras")
+        .refuses(400, "The configuration is wrong; nothing has changed")
+        .refuses(409, "Something needs a restart; nothing has changed")
+        .refuses(503, "A camera cannot be started yet");
+    routes.add(at("/api/reload").on(Method::POST, Needs::ADMIN.changing(), of_reload, reload));
 }
 
 /// What became of the cameras.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reloaded {
     /// Were not there before.
+    #[schema(value_type = Vec<String>)]
     pub added: Vec<CameraId>,
     /// Are not there any more. Their recordings stay on the disk.
+    #[schema(value_type = Vec<String>)]
     pub removed: Vec<CameraId>,
     /// Were ended and started with other settings.
+    #[schema(value_type = Vec<String>)]
     pub restarted: Vec<CameraId>,
     /// Have other settings, and go on without a break.
+    #[schema(value_type = Vec<String>)]
     pub changed: Vec<CameraId>,
     /// Were not touched.
+    #[schema(value_type = Vec<String>)]
     pub unchanged: Vec<CameraId>,
     /// What the user should know about the configuration.
     pub warnings: Vec<String>,
+}
+
+impl Example for Reloaded {
+    fn example() -> Self {
+        let id = |text: &str| text.parse().into_iter().collect();
+        Self {
+            added: id("garden"),
+            unchanged: id("front-door"),
+            ..Self::default()
+        }
+    }
 }
 
 /// Why nothing has changed, or not all.

@@ -3,18 +3,26 @@
 use actix_web::{HttpResponse, http::header, web};
 use dayreel_archive::{Forecast, Storage};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     access::Needs,
     app::App,
+    openapi::{Example, says},
     routes::{Routes, at},
 };
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/api/storage").read(Needs::EVERY_CAMERA, storage));
+    let of_storage = says(
+        "get_storage",
+        "The disk of the recordings, and whether it is large enough",
+    )
+    .json::<StorageView>("What there is, and what is needed");
+    routes.add(at("/api/storage").read(Needs::EVERY_CAMERA, of_storage, storage));
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Storage)]
 struct StorageView {
     /// `ok`, or what is wrong in one stable word: `disk_missing`, `disk_low`, …
     state: &'static str,
@@ -29,7 +37,8 @@ struct StorageView {
     cameras: Vec<ForecastView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Forecast)]
 struct ForecastView {
     id: String,
     days_to_keep: u8,
@@ -41,6 +50,28 @@ struct ForecastView {
     needed_bytes: Option<u64>,
     /// "6 days of front-door need about 260 GB, 180 GB are free".
     message: String,
+}
+
+impl Example for StorageView {
+    fn example() -> Self {
+        Self {
+            state: "ok",
+            problem: None,
+            total_bytes: Some(4_000_000_000_000),
+            free_bytes: Some(1_800_000_000_000),
+            min_free_bytes: 1_000_000_000,
+            fits: Some(true),
+            cameras: vec![ForecastView {
+                id: "front-door".to_owned(),
+                days_to_keep: 6,
+                max_bytes: None,
+                kept_bytes: 120_000_000_000,
+                bytes_per_day: Some(43_200_000_000),
+                needed_bytes: Some(302_400_000_000),
+                message: "6 days of front-door need about 302 GB, 1800 GB are free".to_owned(),
+            }],
+        }
+    }
 }
 
 async fn storage(app: web::Data<App>) -> HttpResponse {

@@ -33,6 +33,7 @@ use crate::{
     error::ApiError,
     file_body::is_known,
     number_param::in_range,
+    openapi::{Says, one_of, says, text, whole},
     routes::{Routes, at, media},
 };
 
@@ -43,11 +44,63 @@ const DASH: &str = "application/dash+xml";
 const LIVE_CACHE: &str = "public, max-age=1";
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/{cam}/stream/{day}/playlist.m3u8").read(Needs::CAMERA, multivariant));
-    routes.add(at("/{cam}/stream/{day}/video.m3u8").read(Needs::CAMERA, video));
-    routes.add(at("/{cam}/stream/{day}/audio.m3u8").read(Needs::CAMERA, audio));
-    routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, mpd));
-    routes.add(at("/{cam}/stream/{name}").read(Needs::CAMERA, media::segment_or_init));
+    let of_playlist = says("get_playlist", "A day as HLS: the multivariant playlist")
+        .details("`today` is live and can be rewound to midnight.");
+    let of_playlist = document_of(of_playlist, HLS);
+    routes.add(at("/{cam}/stream/{day}/playlist.m3u8").read(
+        Needs::CAMERA,
+        of_playlist,
+        multivariant,
+    ));
+    let of_video = says(
+        "get_video_playlist",
+        "The picture of a day: an HLS media playlist",
+    );
+    let of_video = list_of(of_video);
+    routes.add(at("/{cam}/stream/{day}/video.m3u8").read(Needs::CAMERA, of_video, video));
+    let of_audio = says(
+        "get_audio_playlist",
+        "The sound of a day: an HLS media playlist",
+    );
+    let of_audio = list_of(of_audio);
+    routes.add(at("/{cam}/stream/{day}/audio.m3u8").read(Needs::CAMERA, of_audio, audio));
+    let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH);
+    routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, of_manifest, mpd));
+    let of_media = says("get_segment", "A segment or an init segment")
+        .path(
+            "name",
+            "As playlists and manifests say it",
+            text(),
+            "v-160000000000000.m4s",
+        )
+        .file("video/mp4", "The bytes")
+        .or("audio/mp4")
+        .refuses(404, "There is no such segment, or no more")
+        .refuses(503, "The disk does not answer");
+    routes.add(at("/{cam}/stream/{name}").read(Needs::CAMERA, of_media, media::segment_or_init));
+}
+
+/// What all documents of a day have in common.
+fn document_of(says: Says, media_type: &'static str) -> Says {
+    says.query(
+        "window",
+        "Only so many seconds, of `today`",
+        whole(&WINDOWS_S),
+        60,
+    )
+    .tagged(media_type, "The document")
+    .refuses(400, "`window` is no such number, or of a day that is over")
+    .refuses(404, "There is no such camera, day or track")
+    .refuses(503, "The first segments are not complete yet")
+}
+
+fn list_of(says: Says) -> Says {
+    document_of(says, HLS).query(
+        "_HLS_skip",
+        "Only what is new, RFC 8216bis §6.2.5.1",
+        one_of(&["YES", "v2"]),
+        "YES",
+    )
 }
 
 type Path = web::Path<(String, String)>;

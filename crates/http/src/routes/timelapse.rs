@@ -11,6 +11,7 @@ use chrono::{Datelike, NaiveDate};
 use dayreel_archive::Timelapse;
 use dayreel_core::{CameraId, Day};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     access::Needs,
@@ -18,6 +19,7 @@ use crate::{
     date_param,
     error::ApiError,
     file_body::{MediaHead, file_response},
+    openapi::{Example, says, whole},
     routes::{Routes, at},
 };
 
@@ -25,16 +27,44 @@ use crate::{
 const CACHE: &str = "private, max-age=3600";
 
 pub(crate) fn routes(routes: &mut Routes) {
-    routes.add(at("/{cam}/timelapse").read(Needs::CAMERA, list));
-    routes.add(at("/{cam}/timelapse/{date:.*}").read(Needs::CAMERA, film));
+    let of_list = says(
+        "list_timelapses",
+        "The timelapses of a camera, oldest first",
+    )
+    .list::<TimelapseView>("Those there are");
+    routes.add(at("/{cam}/timelapse").read(Needs::CAMERA, of_list, list));
+    let of_film = says(
+        "get_timelapse",
+        "The film of a day that is over, about a minute",
+    )
+    .path("day", "Of the month", whole(&(1..=31)), 22)
+    .file("video/mp4", "The film")
+    .refuses(400, "That is no date")
+    .refuses(404, "There is no such film or camera");
+    let path = at("/{cam}/timelapse/{date:.*}").shown_as("/{cam}/timelapse/{year}/{month}/{day}");
+    routes.add(path.read(Needs::CAMERA, of_film, film));
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Timelapse)]
 struct TimelapseView {
+    #[schema(value_type = String, format = Date)]
     date: NaiveDate,
+    /// Its path.
     url: String,
     duration_s: f64,
     bytes: u64,
+}
+
+impl Example for TimelapseView {
+    fn example() -> Self {
+        Self {
+            date: NaiveDate::from_ymd_opt(2026, 11, 22).unwrap_or_default(),
+            url: "/front-door/timelapse/2026/11/22".to_owned(),
+            duration_s: 60.0,
+            bytes: 44_000_000,
+        }
+    }
 }
 
 async fn list(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpResponse, ApiError> {
@@ -42,22 +72,22 @@ async fn list(app: web::Data<App>, cam: web::Path<String>) -> Result<HttpRespons
     let id = archive.id().clone();
     let films = web::block(move || archive.timelapses().list()).await;
     let films = films.map_err(|e| ApiError::internal(&e))??;
-    let views: Vec<_> = films.iter().map(|film| view(&id, film)).collect();
+    let views: Vec<_> = films.iter().map(|film| view(&app, &id, film)).collect();
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .json(views))
 }
 
-fn view(camera: &CameraId, film: &Timelapse) -> TimelapseView {
+fn view(app: &App, camera: &CameraId, film: &Timelapse) -> TimelapseView {
     let date = film.date;
     TimelapseView {
         date,
-        url: format!(
+        url: app.address(&format!(
             "/{camera}/timelapse/{}/{}/{}",
             date.year(),
             date.month(),
             date.day()
-        ),
+        )),
         duration_s: film.duration_s,
         bytes: film.media.len_bytes,
     }

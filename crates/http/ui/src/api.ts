@@ -102,6 +102,11 @@ export function serverUrl(path: string): string {
   return new URL(path, base).href;
 }
 
+/** The absolute URL of a path that the server answered: it knows its base path, if one is configured. */
+export function answeredUrl(path: string): string {
+  return path.startsWith(base.pathname) ? new URL(path, base).href : serverUrl(path.slice(1));
+}
+
 /** The path of this page, with a leading slash, wherever the server's first folder is. */
 function pathOfAddress(): string {
   return location.pathname.startsWith(base.pathname) ? `/${location.pathname.slice(base.pathname.length)}` : '/';
@@ -211,5 +216,5 @@ export async function generateMoment(id: string, lengthS: number): Promise<Momen
 }
 
 export async function deleteMoment(moment: Moment): Promise<void> {
-  await request(moment.url.slice(1), undefined, { method: 'DELETE' });
+  await request(answeredUrl(moment.url), undefined, { method: 'DELETE' });
 }

@@ -21,6 +21,7 @@ export function showCameras(root: HTMLElement): void {
   root.replaceChildren(
     el('header', { class: 'top' }, el('h1', { class: 'brand' }, mark, 'Dayreel'), summary, logout),
     el('main', {}, notice, grid),
+    el('footer', { class: 'foot' }, el('a', { href: serverUrl('api/') }, 'API')),
   );
   // Who cannot be asked has nothing to log out of.
   void fetchUser().then(

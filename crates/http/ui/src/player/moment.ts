@@ -1,6 +1,6 @@
 // The moment button: keeps the last seconds, and shows what was kept.
 
-import { ApiError, deleteMoment, generateMoment, serverUrl, type Moment } from '../api';
+import { answeredUrl, ApiError, deleteMoment, generateMoment, type Moment } from '../api';
 import { el, icon, setAttribute } from '../dom';
 import { clock } from '../time/clock';
 import { byteSize, missingWords } from '../words';
@@ -26,7 +26,7 @@ export function createMoment(cameraId: string, zone: () => string) {
     if (cut) facts.push(missingWords(cut));
     if (moment.gif_error) facts.push(`No GIF: ${moment.gif_error}.`);
     // Another moment gets the same address.
-    const gif = moment.gif_url && serverUrl(`${moment.gif_url.slice(1)}?of=${encodeURIComponent(moment.url)}`);
+    const gif = moment.gif_url && answeredUrl(`${moment.gif_url}?of=${encodeURIComponent(moment.url)}`);
     const name = `${cameraId}_${moment.time.slice(0, 19).replace('T', '_').replaceAll(':', '-')}`;
     const remove = el('button', { type: 'button', class: 'link' }, 'Delete');
     remove.addEventListener('click', () => void forget(moment, remove));
@@ -40,8 +40,8 @@ export function createMoment(cameraId: string, zone: () => string) {
         el(
           'div',
           { class: 'moment-links' },
-          el('a', { class: 'link', href: serverUrl(moment.url.slice(1)), target: '_blank', rel: 'noopener' }, 'Watch'),
-          el('a', { class: 'link', href: serverUrl(moment.url.slice(1)), download: `${name}.mp4` }, 'Save MP4'),
+          el('a', { class: 'link', href: answeredUrl(moment.url), target: '_blank', rel: 'noopener' }, 'Watch'),
+          el('a', { class: 'link', href: answeredUrl(moment.url), download: `${name}.mp4` }, 'Save MP4'),
           gif ? el('a', { class: 'link', href: gif, download: `${name}.gif` }, 'Save GIF') : null,
           remove,
         ),

@@ -1,6 +1,6 @@
 // The films of the days that are over: a row of dates, and a player for the one that is chosen.
 
-import { fetchTimelapses, serverUrl, type Timelapse } from '../api';
+import { answeredUrl, fetchTimelapses, type Timelapse } from '../api';
 import { el, icon, setAttribute } from '../dom';
 import { filmWords } from '../words';
 
@@ -32,7 +32,7 @@ export function createTimelapses(cameraId: string): Timelapses {
       return;
     }
     // Paths of the server begin with a slash; the page may be under another path of a proxy.
-    const url = serverUrl(film.url.replace(/^\//, ''));
+    const url = answeredUrl(film.url);
     setAttribute(video, 'aria-label', `Timelapse of ${film.date}`);
     video.muted = true;
     video.src = url;
