@@ -22,6 +22,7 @@ mod message;
 mod packets;
 mod receiving;
 mod reports;
+mod start_codes;
 mod stream;
 mod tls;
 mod watch;

@@ -22,6 +22,7 @@ use rtp_types::RtpPacket;
 
 use super::{
     au_headers::AuHeaders,
+    start_codes::StartCodes,
     watch::{ClockWatch, Observed, RtpClockReport},
 };
 use crate::{
@@ -127,6 +128,8 @@ pub(crate) struct Packets {
     reported: Reported,
     /// Of AAC: what its depayloader must not see.
     headers: Option<AuHeaders>,
+    /// Of H.264 and H.265: what its depayloader does not know.
+    start_codes: Option<StartCodes>,
     watch: ClockWatch,
     reception: Option<Reception>,
     /// A packet of another source, which may be a new one or a stray.
@@ -148,6 +151,7 @@ impl Packets {
     ) -> Self {
         Self {
             headers: pad.current_caps().and_then(|caps| AuHeaders::of(&caps)),
+            start_codes: pad.current_caps().and_then(|caps| StartCodes::of(&caps)),
             pad,
             arrival,
             watch: ClockWatch::new(clock.rate_hz()),
@@ -227,7 +231,11 @@ impl Packets {
         }
         let (timestamp, ends) = (packet.timestamp(), packet.marker_bit());
         self.watch.take(timestamp, ends, Instant::now());
-        self.add(bytes, &packet);
+        let codes = self.start_codes;
+        match codes.and_then(|codes| codes.removed(packet.payload())) {
+            Some(payload) => self.add(&with_payload(&packet, bytes, &payload), &packet),
+            None => self.add(bytes, &packet),
+        }
     }
 
     /// The camera has begun a new source, with `held` as its first packet.
@@ -344,6 +352,17 @@ impl Arrival {
             Self::Jittery { pipeline, .. } => pipeline.upgrade()?.current_running_time(),
         }
     }
+}
+
+/// The packet in `bytes` with another payload, and without padding.
+fn with_payload(packet: &RtpPacket<'_>, bytes: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut changed = bytes[..packet.payload_offset()].to_vec();
+    if let Some(first) = changed.first_mut() {
+        // RFC 3550 §5.1: P.
+        *first &= !0x20;
+    }
+    changed.extend(payload);
+    changed
 }
 
 /// How a packet stands to the one before.

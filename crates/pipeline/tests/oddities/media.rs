@@ -87,6 +87,20 @@ fn parameter_sets_of_their_own_are_no_pictures() {
     is_recorded(oddly(Oddity::SetsApart));
 }
 
+/// RFC 6184 §5.6: a packet has a NAL unit, without a start code. Some encoders' output is sent as it is.
+#[test]
+fn start_codes_in_packets_are_taken_out() {
+    let mut script = h264();
+    script.edit_packets(|mut packet| {
+        // Not of fragments.
+        if matches!(packet.payload[0] & 0x1f, 1..24) {
+            packet.payload.splice(0..0, [0, 0, 0, 1]);
+        }
+        vec![packet]
+    });
+    is_recorded(script);
+}
+
 /// RFC 6184 §8.4: `sprop-parameter-sets` may be all there is.
 #[test]
 fn parameter_sets_may_be_in_the_description_only() {
