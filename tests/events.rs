@@ -1,6 +1,11 @@
 //! `/api/cameras/{cam}/events`: what happened to a camera, in order.
 
-use std::time::Duration;
+use std::{
+    env,
+    fs::{self, File},
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Utc};
@@ -8,6 +13,7 @@ use dayreel_testcam::{Camera, Login, LoginMethod, PictureSettings, Settings, Sou
 use dayreel_tests::{
     client::Client,
     process::{Server, Setup, wait_until},
+    stage::Day,
 };
 use serde_json::Value;
 
@@ -111,5 +117,127 @@ fn what_happens_to_a_camera_is_listed_in_order_without_its_password() -> Result<
 
     let unknown = client.get("/api/cameras/nobody/events")?.expect(404)?;
     ensure!(unknown.json()?["error"]["code"] == "unknown_camera");
+    Ok(())
+}
+
+/// The sub-stream is a stream of its own: while it is away, the recording goes on as if there were none.
+#[test]
+fn a_sub_stream_is_recorded_and_comes_and_goes_for_itself() -> Result<()> {
+    let main = Camera::start(settings(320))?;
+    let mut sub = Camera::start(settings(160))?;
+    let server = Server::start(Setup {
+        cameras: format!(
+            "[[camera]]\nid = \"cam\"\nrtsp = \"{}\"\nrtsp_preview = \"{}\"\nsegment_s = 1\n",
+            main.url(),
+            sub.url()
+        ),
+        ..Setup::with_cameras([])
+    })?;
+    let client = server.client();
+    let recorded = |segments: usize| {
+        let day = || {
+            let day = Day::fetch(&client, "cam", "today").ok()?;
+            let preview = day.preview.as_ref()?;
+            (preview.segments.len() >= segments).then_some(day)
+        };
+        wait_until(PATIENCE, day).context("the preview is not recorded")
+    };
+    let before = recorded(3)?;
+    before.check(true)?.assert_none("with a preview");
+    let widths = |text: &str| {
+        let variants = text.lines().filter(|line| line.contains("RESOLUTION="));
+        variants
+            .map(|line| line.contains("RESOLUTION=160x90"))
+            .collect::<Vec<_>>()
+    };
+    ensure!(
+        widths(&before.multivariant) == [false, true],
+        "{}",
+        before.multivariant
+    );
+
+    let state = |name: &str| {
+        wait_until(PATIENCE, || {
+            let text = client.get_text("/api/cameras/cam").ok()?;
+            let status: Value = serde_json::from_str(&text).ok()?;
+            let is_so = status["preview"]["state"] == name && !text.contains(PASSWORD);
+            is_so.then_some(status)
+        })
+        .with_context(|| format!("the preview is not {name}"))
+    };
+    sub.stop()?;
+    let lost = state("reconnecting")?;
+    ensure!(
+        lost["state"] == "live" && lost["last_error"].is_null(),
+        "{lost}"
+    );
+    let live = |value: u32| format!("dayreel_camera_preview_live{{camera=\"cam\"}} {value}\n");
+    ensure!(client.get_text("/metrics")?.contains(&live(0)));
+    client.get("/readyz")?.expect(200)?;
+    sub.restart()?;
+    let back = state("live")?;
+    ensure!(
+        back["preview"]["video"]["width"] == 160 && back["reconnects"] == 0,
+        "{back}"
+    );
+    ensure!(client.get_text("/metrics")?.contains(&live(1)));
+    let count = before.preview.map_or(0, |preview| preview.segments.len());
+    let after = recorded(count + 3)?;
+    ensure!(
+        !after.video.playlist.contains("DISCONTINUITY\n"),
+        "{}",
+        after.video.playlist
+    );
+    let days = client.get_json("/api/cameras/cam/days")?;
+    let spans = days[0]["spans"].as_array().map(Vec::len);
+    ensure!(
+        spans == Some(1) && days[0]["gaps"] == Value::Array(vec![]),
+        "{days}"
+    );
+    Ok(())
+}
+
+/// libnss_wrapper's file of hosts, where `cam.test` is at this address.
+fn name_camera(hosts: &Path, address: &str, version: u64) -> Result<()> {
+    fs::write(hosts, format!("{address} cam.test\n"))?;
+    // It is read again where its time, in seconds, is another.
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + version);
+    Ok(File::options()
+        .write(true)
+        .open(hosts)?
+        .set_modified(time)?)
+}
+
+/// Routers give a camera another address when it comes back.
+#[test]
+fn a_name_is_looked_up_for_each_connection() -> Result<()> {
+    let mut camera = Camera::start(settings(160))?;
+    let folder = tempfile::tempdir()?;
+    let hosts = folder.path().join("hosts");
+    // Of this machine too, but the camera does not listen there.
+    name_camera(&hosts, "127.0.0.2", 0)?;
+    let url = camera.url().replace("127.0.0.1", "cam.test");
+    ensure!(url.contains("@cam.test:"), "{url}");
+    let library = format!("/usr/lib/{}-linux-gnu/libnss_wrapper.so", env::consts::ARCH);
+    ensure!(
+        Path::new(&library).is_file(),
+        "apt-get install libnss-wrapper"
+    );
+    let mut setup = Setup::with_cameras([("cam", url.as_str())]);
+    setup.environment = vec![
+        ("LD_PRELOAD".to_owned(), library),
+        ("NSS_WRAPPER_HOSTS".to_owned(), hosts.display().to_string()),
+    ];
+    let server = Server::start(setup)?;
+    let client = server.client();
+    until(&client, "state/camera_refused")?;
+    name_camera(&hosts, "127.0.0.1", 1)?;
+    until(&client, "state/live")?;
+    name_camera(&hosts, "127.0.0.2", 2)?;
+    camera.stop()?;
+    until(&client, "state/camera_refused")?;
+    camera.restart()?;
+    name_camera(&hosts, "127.0.0.1", 3)?;
+    until(&client, "state/live")?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! picture on the screen is the one the player says it shows. `DAYREEL_PLAYERS_OUT=folder` keeps
 //! the pictures and screenshots.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result};
 use dayreel_tests::clip;
@@ -14,7 +14,7 @@ use dayreel_tests::players::scene::{CAMERA, FPS};
 use dayreel_tests::players::verdict::{
     landings, none, numbering, pictures, progress, read, sideways, stalls,
 };
-use dayreel_tests::players::{Place, Player, Run, Scene, Step, Viewport};
+use dayreel_tests::players::{Place, Player, Run, Scene, Seen, Step, Viewport};
 
 /// The players of others.
 const FOREIGN: [Player; 4] = [
@@ -60,6 +60,26 @@ fn players_follow_today_and_find_its_pictures() -> Result<()> {
         // Where Shaka's clock of live HLS may be off, it cannot tell how many pictures went by.
         if run.name != "shaka-hls" {
             problems.extend(numbering(run, FPS)?);
+        }
+    }
+    none(&problems)
+}
+
+#[test]
+fn players_list_the_preview_and_play_it() -> Result<()> {
+    let (scene, _preview) = Scene::start_with_preview(320)?;
+    scene.wait_recorded(12)?;
+    let steps = vec![Step::Start, Step::Qualities];
+    let runs = [Player::Hls, Player::Dash].map(|player| scene.run(player, steps.clone()));
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs.into())? {
+        problems.extend(run.complaints());
+        let widths = run.steps.iter().find_map(|seen| match seen {
+            Seen::Qualities { widths } => Some(BTreeSet::from_iter(widths)),
+            _ => None,
+        });
+        if widths != Some(BTreeSet::from([&320, &1280])) {
+            problems.push(format!("{}: qualities {widths:?}", run.name));
         }
     }
     none(&problems)

@@ -236,7 +236,12 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
     ];
     let table = |(id, camera, password): &(&str, Camera, &str)| {
         let rtsp = camera.url_as(USER, password);
-        format!("[[camera]]\nid = \"{id}\"\nrtsp = \"{rtsp}\"\nsegment_s = 1\n")
+        // There is none, so that it is spoken of.
+        let host = rtsp.rsplit_once('/').map_or("", |(host, _)| host);
+        let preview = format!("{host}/no-such-stream");
+        format!(
+            "[[camera]]\nid = \"{id}\"\nrtsp = \"{rtsp}\"\nrtsp_preview = \"{preview}\"\nsegment_s = 1\n"
+        )
     };
     let users = user(&["add", "anna", "--role", "admin", "--print"], own)?;
     let hash = users.split('"').find(|part| part.starts_with("$argon2id$"));
@@ -258,6 +263,15 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
         (state("wrong")?["last_error"]["code"] == "camera_auth").then_some(())
     })
     .with_context(|| format!("not refused: {:?}", state("wrong")))?;
+    // What is said of the sub-streams is said of their addresses, too.
+    for id in ["digest", "wrong"] {
+        wait_until(PATIENCE, || {
+            state(id)?["preview"]["last_error"]["code"]
+                .is_string()
+                .then_some(())
+        })
+        .with_context(|| format!("no error: {:?}", state(id)))?;
+    }
 
     let mut paths: Vec<String> = [
         "/",
@@ -300,10 +314,7 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
     // A configuration that is wrong is told about, too.
     let config = server.path("dayreel.toml");
     let text = fs::read_to_string(&config)?;
-    fs::write(
-        &config,
-        text.replace("rtsp = \"rtsp://", "rtsp = \"rtps://"),
-    )?;
+    fs::write(&config, text.replace("\"rtsp://", "\"rtps://"))?;
     let refused = anna.ask("POST", "/api/reload")?.expect(400)?;
     anna.is_free("a refused reload", &refused.body)?;
     fs::write(&config, text)?;

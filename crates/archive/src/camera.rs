@@ -180,7 +180,7 @@ impl CameraArchive {
             return Ok(());
         };
         let path = self.day_path(date);
-        if [TrackKind::Video, TrackKind::Audio]
+        if TrackKind::ALL
             .into_iter()
             .all(|kind| ends_closed(&path, kind))
         {
@@ -238,7 +238,7 @@ impl CameraArchive {
     /// Closes what is open for writing: else a disk that was pulled or unmounted could not be mended.
     pub(crate) fn let_go(&self) {
         for folder in self.current.read().iter() {
-            for kind in [TrackKind::Video, TrackKind::Audio] {
+            for kind in TrackKind::ALL {
                 folder.index(kind).let_go();
             }
         }
@@ -505,7 +505,7 @@ impl CameraArchive {
     pub(crate) fn recorded_until(&self) -> Result<MediaTime> {
         let now = self.clock.now();
         let end = |folder: Arc<DayFolder>| {
-            let ends = [TrackKind::Video, TrackKind::Audio].map(|kind| folder.end(kind));
+            let ends = TrackKind::ALL.map(|kind| folder.end(kind));
             ends.into_iter().flatten().max()
         };
         let today = Day::containing(now, self.zone).date();
@@ -604,7 +604,7 @@ impl Loaded {
     /// Keeps `folder`, and lets go of days nobody uses any more.
     fn remember(&mut self, folder: &Arc<DayFolder>, files: Files) {
         let date = folder.day().date();
-        for kind in [TrackKind::Video, TrackKind::Audio] {
+        for kind in TrackKind::ALL {
             for init in folder.timeline().track(kind).inits() {
                 self.inits.insert((kind, init.hash), init.bytes.clone());
             }

@@ -21,7 +21,7 @@ use crate::{
     track_writer::index_name,
 };
 
-/// The playlist of both tracks.
+/// The playlist of all tracks.
 pub(crate) const MULTIVARIANT: &str = "playlist.m3u8";
 
 /// A day folder and its timeline. Written by the [`crate::Recorder`], read by everybody.
@@ -32,7 +32,7 @@ pub struct DayFolder {
     data_dir: Arc<DataDir>,
     /// The index of each track. Locked over I/O by those who write: the recorder and the expiry of
     /// an hour; never by readers. Locked before `state`.
-    indexes: [Mutex<IndexFile>; 2],
+    indexes: [Mutex<IndexFile>; TrackKind::COUNT],
     /// Locked for writing for the few microseconds in which a segment is added; never over I/O.
     state: RwLock<State>,
 }
@@ -51,7 +51,7 @@ pub struct Gap {
 impl DayFolder {
     /// A day of which nothing is on disk yet.
     pub(crate) fn new(path: PathBuf, day: Day, data_dir: Arc<DataDir>) -> Self {
-        let state = State::new(day, Sequence::default(), Sequence::default());
+        let state = State::new(day, Default::default());
         Self::with(path, day, data_dir, state)
     }
 
@@ -127,7 +127,7 @@ impl DayFolder {
         Ok(count)
     }
 
-    /// Writes the playlist of both tracks, so that a static file server needs no more than the
+    /// Writes the playlist of all tracks, so that a static file server needs no more than the
     /// folder. Its names are those of the indexes.
     pub(crate) fn write_multivariant(&self) -> Result<()> {
         let text = multivariant_playlist(&self.timeline(), None);

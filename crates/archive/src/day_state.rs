@@ -8,7 +8,7 @@ use dayreel_manifest::{DayTimeline, Segment, Sequence};
 use crate::index::{Entry, FileRange};
 
 /// The tracks, in the order in which they are counted.
-pub(crate) const KINDS: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
+pub(crate) const KINDS: [TrackKind; TrackKind::COUNT] = TrackKind::ALL;
 
 /// A day as its indexes list it.
 #[derive(Debug)]
@@ -16,20 +16,24 @@ pub(crate) struct State {
     pub(crate) timeline: DayTimeline,
     /// Names of the hour files of each track; [`dayreel_manifest::Slice::file`] counts in them. Of a file that was
     /// deleted the name is empty: one that is called the same has another number.
-    files: [Vec<String>; 2],
+    files: [Vec<String>; TrackKind::COUNT],
     /// Where the bytes of what was set aside end, by file of each track.
-    pub(crate) aside: [HashMap<String, u64>; 2],
+    pub(crate) aside: [HashMap<String, u64>; TrackKind::COUNT],
     /// Whether the index of each track has its ending on disk.
-    pub(crate) closed: [bool; 2],
+    pub(crate) closed: [bool; TrackKind::COUNT],
 }
 
 impl State {
-    pub(crate) fn new(day: Day, video: Sequence, audio: Sequence) -> Self {
+    /// An empty day whose tracks are numbered from `first`.
+    pub(crate) fn new(day: Day, first: [Sequence; TrackKind::COUNT]) -> Self {
+        let [video, audio, preview] = first;
+        let mut timeline = DayTimeline::new(day, video, audio);
+        timeline.number_from(TrackKind::Preview, preview);
         Self {
-            timeline: DayTimeline::new(day, video, audio),
-            files: [Vec::new(), Vec::new()],
-            aside: [HashMap::new(), HashMap::new()],
-            closed: [false; 2],
+            timeline,
+            files: Default::default(),
+            aside: Default::default(),
+            closed: Default::default(),
         }
     }
 
@@ -63,7 +67,7 @@ impl State {
             let segments = self.timeline.track(kind).segments();
             segments.iter().take_while(is_in_them).count()
         });
-        if dropped != [0, 0] {
+        if dropped.iter().any(|count| *count > 0) {
             self.timeline = self.timeline.without_first(dropped);
         }
         for kind in KINDS {

@@ -63,7 +63,7 @@ pub fn boxes(bytes: &[u8]) {
     let mut changed = bytes.to_vec().into();
     changed = without_times(&changed);
     assert_eq!(changed.len(), bytes.len());
-    for kind in [TrackKind::Video, TrackKind::Audio] {
+    for kind in TrackKind::ALL {
         // Whether they are readable is theirs to say.
         let _ = read_init(kind, bytes);
         let _ = read_chunk(kind, bytes);

@@ -41,7 +41,7 @@ pub fn read_init(track: TrackKind, bytes: &[u8]) -> Result<TrackFormat> {
         .codecs
         .first()
         .and_then(format)
-        .filter(|format| format.kind() == track)
+        .filter(|format| format.fits(track))
         .ok_or(Error::Mux {
             track,
             what: "codec",

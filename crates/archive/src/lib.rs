@@ -60,7 +60,7 @@ pub use limits::Limits;
 pub use moments::{Claim, Moment, MomentFacts, MomentFile, MomentName, Moments, NoMomentName};
 pub use picture::{AccessUnit, Found, Pick, RecordedPicture, picture_in};
 pub use piece::Piece;
-pub use recorder::{Recorder, SET_BACK_90K};
+pub use recorder::{Recorder, SET_BACK_90K, StreamRecorder};
 pub use retention::{Retention, Storage};
 pub use space::{Disk, Space, SystemDisk};
 pub use store::Store;

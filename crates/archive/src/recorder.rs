@@ -1,5 +1,7 @@
 //! The one writer of a camera's recordings.
 
+mod stream;
+
 use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
@@ -15,13 +17,16 @@ use crate::{
     track_writer::{TrackInit, TrackWriter},
 };
 
+pub use stream::StreamRecorder;
+
 /// Media time goes back by more than this, or not at all: 10 s. Then the clock was set back.
 pub const SET_BACK_90K: u64 = 10 * TICKS_PER_SECOND;
 
-/// Appends what a camera's muxers make. One at a time for each camera; used by one thread.
+/// Appends what a camera's muxers make. One at a time for each camera; used by one thread, or by one
+/// for each stream, in turn: see [`Recorder::split`].
 pub struct Recorder {
     archive: Arc<CameraArchive>,
-    tracks: [Track; 2],
+    tracks: [Track; TrackKind::COUNT],
     /// How often the data directory had come back when the files were opened.
     returns: u64,
 }
@@ -93,7 +98,13 @@ impl Recorder {
     /// Says why nothing comes. If a gap becomes of it, it is listed with this cause, unless the disk
     /// was the reason before. The last one that is said counts.
     pub fn interrupted(&mut self, cause: GapCause) {
-        for track in &mut self.tracks {
+        self.interrupted_of(&TrackKind::ALL, cause);
+    }
+
+    /// The same of some tracks.
+    pub(crate) fn interrupted_of(&mut self, kinds: &[TrackKind], cause: GapCause) {
+        for kind in kinds {
+            let track = &mut self.tracks[*kind as usize];
             if track.interruption != Some(GapCause::Disk) {
                 track.interruption = Some(cause);
             }
@@ -113,16 +124,24 @@ impl Recorder {
     /// on with a new session.
     ///
     /// # Errors
-    /// The first error; both tracks are tried.
+    /// The first error; all tracks are tried.
     pub fn finish(&mut self) -> Result<()> {
+        self.finish_of(&TrackKind::ALL)
+    }
+
+    /// The same of some tracks: those of one session.
+    pub(crate) fn finish_of(&mut self, kinds: &[TrackKind]) -> Result<()> {
         // Where the disk is away, what was open has been let go of: it is not complete.
         let mut result = self.archive.ensure_there();
-        for track in &mut self.tracks {
+        for kind in kinds {
+            let track = &mut self.tracks[*kind as usize];
             track.in_segment = false;
             track.is_new_session = true;
             if let Some(writer) = &mut track.writer {
                 result = result.and(writer.finish_segment()).and(writer.sync());
-                writer.folder().change(|state| state.timeline.interrupt());
+                if *kind != TrackKind::Preview {
+                    writer.folder().change(|state| state.timeline.interrupt());
+                }
             }
         }
         if let Some(video) = &self.tracks[TrackKind::Video as usize].writer {
@@ -213,8 +232,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Completes what is open in either track and lets go of the files. The other track goes on with
-    /// its next segment.
+    /// Completes what is open in any track and lets go of the files. The others go on with their next
+    /// segments.
     fn close_files(&mut self) {
         for track in &mut self.tracks {
             track.in_segment = false;
@@ -302,7 +321,7 @@ fn overlap_90k(folder: &DayFolder, kind: TrackKind, start: MediaTime) -> u64 {
 /// Closes the indexes of `folder`, a day that ended while nothing ran.
 pub(crate) fn close_left_open(folder: &Arc<DayFolder>, clock: &Arc<dyn Clock>) -> Result<()> {
     let midnight = MediaTime::wall_to_media(folder.day().end());
-    for kind in [TrackKind::Video, TrackKind::Audio] {
+    for kind in TrackKind::ALL {
         let end = folder.end(kind).unwrap_or_default();
         let is_missing = midnight.saturating_since(end) > GAP_90K;
         let cause = is_missing.then_some(GapCause::Restart);
@@ -329,7 +348,7 @@ fn continue_numbering(
     let runs_over = last.end().media_to_wall() > folder.day().start();
     if runs_over {
         first.media -= 1;
-    } else if last.end().saturating_add(GAP_90K) < start {
+    } else if kind != TrackKind::Preview && last.end().saturating_add(GAP_90K) < start {
         first.discontinuity += 1;
     }
     folder.change(|state| state.timeline.number_from(kind, first));

@@ -44,7 +44,7 @@ const MAX_TORN_BYTES: u64 = 32 << 20;
 pub(crate) struct Recovered {
     pub(crate) state: State,
     /// Step 5: what is to be done to the index of each track.
-    pub(crate) fixes: [IndexFix; 2],
+    pub(crate) fixes: [IndexFix; TrackKind::COUNT],
 }
 
 /// Whether the folder is mended on disk, too.
@@ -61,13 +61,13 @@ pub(crate) fn load(folder: &Path, day: Day, mend: Mend) -> Result<Recovered> {
     let mut tracks = [
         LoadedTrack::read(folder, TrackKind::Video)?,
         LoadedTrack::read(folder, TrackKind::Audio)?,
+        LoadedTrack::read(folder, TrackKind::Preview)?,
     ];
     for track in &mut tracks {
         track.leave_out_lost(folder);
         track.find_unlisted(folder, mend);
     }
-    let state = State::new(day, tracks[0].index.first, tracks[1].index.first);
-    Ok(merge(state, folder, tracks))
+    Ok(merge(day, folder, tracks))
 }
 
 pub(crate) struct LoadedTrack {
@@ -238,13 +238,14 @@ fn cut(path: &Path, whole_bytes: u64, torn_bytes: u64) {
     }
 }
 
-/// Puts together what is listed and what was found, both tracks in the order of their ends, as they
+/// Puts together what is listed and what was found, all tracks in the order of their ends, as they
 /// were recorded: complete, video first.
-pub(crate) fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -> Recovered {
+pub(crate) fn merge(day: Day, folder: &Path, tracks: [LoadedTrack; TrackKind::COUNT]) -> Recovered {
+    let mut state = State::new(day, tracks.each_ref().map(|track| track.index.first));
     let mut items: Vec<(TrackKind, Option<Bytes>, Entry)> = Vec::new();
-    let mut fixes = [IndexFix::Nothing, IndexFix::Nothing];
-    let mut is_new = [false; 2];
-    let mut ends_with = [None; 2];
+    let mut fixes = [const { IndexFix::Nothing }; TrackKind::COUNT];
+    let mut is_new = [false; TrackKind::COUNT];
+    let mut ends_with = [None; TrackKind::COUNT];
     for track in tracks {
         let kind = track.kind;
         let last_listed = track.index.entries.last().map(|entry| entry.end());
@@ -268,9 +269,9 @@ pub(crate) fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -
         items.extend(found.map(|found| (kind, Some(found.init), found.entry)));
     }
     items.sort_by_key(|(kind, _, entry)| (entry.end(), *kind));
-    let mut inits = [None; 2];
-    let mut follows_found = [false; 2];
-    let mut texts = [String::new(), String::new()];
+    let mut inits = [None; TrackKind::COUNT];
+    let mut follows_found = [false; TrackKind::COUNT];
+    let mut texts = [const { String::new() }; TrackKind::COUNT];
     for (kind, found_init, entry) in items {
         let is_listed = found_init.is_none();
         let init = match found_init {
@@ -323,7 +324,7 @@ pub(crate) fn merge(mut state: State, folder: &Path, tracks: [LoadedTrack; 2]) -
             *longest_s = (*longest_s).max(rounded_seconds(entry.duration_90k.into()));
         }
     }
-    for kind in [TrackKind::Video, TrackKind::Audio] {
+    for kind in TrackKind::ALL {
         if is_new[kind as usize] {
             let track = state.timeline.track(kind);
             let longest_90k = track.segments().iter().map(|segment| segment.duration_90k);

@@ -30,7 +30,7 @@ use crate::{
     Result, aside,
     data_dir::{DataDir, is_in_use},
     day_folder::MULTIVARIANT,
-    day_state::{KINDS, State},
+    day_state::KINDS,
     error::IoContext as _,
     index_file::{IndexFix, replace},
     recovery::{LoadedTrack, SoundFiles, merge},
@@ -411,13 +411,12 @@ impl DayCheck {
             track_loaded.must_replace |= track.is_wrong;
             loaded.push(track_loaded);
         }
-        let Ok([video, audio]) = <[LoadedTrack; 2]>::try_from(loaded) else {
+        let Ok(loaded) = <[LoadedTrack; TrackKind::COUNT]>::try_from(loaded) else {
             return Ok(());
         };
         // Only the names of hours depend on the zone, and they are as they are.
         let day = Day::new(date, Tz::UTC);
-        let state = State::new(day, video.index.first, audio.index.first);
-        let merged = merge(state, &self.folder, [video, audio]);
+        let merged = merge(day, &self.folder, loaded);
         for (kind, fix) in KINDS.into_iter().zip(merged.fixes) {
             let index = index_name(kind);
             let is_empty = merged.state.timeline.track(kind).segments().is_empty();

@@ -58,8 +58,10 @@ pub fn effective_toml(settings: &Settings) -> String {
             "[[camera]]".to_owned(),
             line("id", camera.id.as_str()),
             line("rtsp", &camera.rtsp.to_string()),
-            format!("days_to_keep = {}", camera.days_to_keep),
         ]);
+        let preview = camera.rtsp_preview.as_ref();
+        lines.extend(preview.map(|url| line("rtsp_preview", &url.to_string())));
+        lines.push(format!("days_to_keep = {}", camera.days_to_keep));
         let limits = [
             ("max_bytes", camera.max_bytes),
             (

@@ -161,6 +161,11 @@ pub enum Refusal {
         /// In the words of the TOML parser.
         reason: String,
     },
+    /// The sub-stream is the main stream.
+    #[error(
+        "must be another stream than \"rtsp\": the camera's smaller one; leave the key out without one"
+    )]
+    PreviewIsMain,
     /// A key nobody reads.
     #[error("unknown key; {}allowed here: {}", did_you_mean(*meant), allowed.join(", "))]
     UnknownKey {

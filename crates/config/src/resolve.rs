@@ -91,6 +91,7 @@ pub(crate) const MQTT_KEYS: &[Key] = &[
 pub(crate) const CAMERA_KEYS: &[Key] = &[
     Key::text("id").or(&["cameraID"]),
     Key::text("rtsp"),
+    Key::text("rtsp_preview"),
     Key::new("days_to_keep").or(&["daysToKeep"]),
     Key::new("max_bytes"),
     Key::new("moments_days_to_keep"),
@@ -385,6 +386,7 @@ impl<'r, 't> Resolver<'r, 't> {
         let begin = value.span().start;
         let id = self.id(&table, begin, taken);
         let rtsp = self.rtsp(&table, begin);
+        let rtsp_preview = self.rtsp_preview(&table, rtsp.as_ref());
         let days = (0, MAX_DAYS_TO_KEEP);
         let days = table.integer("days_to_keep", days, "full days before today", self.report);
         let max_bytes = table.integer("max_bytes", MAX_BYTES_RANGE, "bytes", self.report);
@@ -406,6 +408,7 @@ impl<'r, 't> Resolver<'r, 't> {
         Some(Camera {
             id: id?,
             rtsp: rtsp?,
+            rtsp_preview,
             days_to_keep: days.unwrap_or(MAX_DAYS_TO_KEEP),
             max_bytes,
             moments_days_to_keep,
@@ -475,10 +478,25 @@ impl<'r, 't> Resolver<'r, 't> {
             let example = "rtsp://user:password@192.168.0.186:554/stream1";
             self.missing(table, "rtsp", begin, example);
         }
-        let (text, at) = table.text("rtsp", self.report)?;
-        template::expand_url(text, self.env)
-            .map_err(|refusal| self.report.add(at, &table.path_of("rtsp"), refusal))
-            .ok()
+        self.url(table, "rtsp").map(|(url, _)| url)
+    }
+
+    /// The sub-stream: another than `main`.
+    fn rtsp_preview(&mut self, table: &Table<'_>, main: Option<&SecretUrl>) -> Option<SecretUrl> {
+        let (url, at) = self.url(table, "rtsp_preview")?;
+        if main == Some(&url) {
+            let path = table.path_of("rtsp_preview");
+            self.report.add(at, &path, Refusal::PreviewIsMain);
+        }
+        Some(url)
+    }
+
+    /// The address of a stream, and its place.
+    fn url(&mut self, table: &Table<'_>, key: &str) -> Option<(SecretUrl, usize)> {
+        let (text, at) = table.text(key, self.report)?;
+        let url = template::expand_url(text, self.env)
+            .map_err(|refusal| self.report.add(at, &table.path_of(key), refusal));
+        url.ok().map(|url| (url, at))
     }
 
     /// A string, substituted and parsed.

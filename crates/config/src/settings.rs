@@ -115,6 +115,8 @@ pub struct Camera {
     pub id: CameraId,
     /// Where its stream comes from.
     pub rtsp: SecretUrl,
+    /// Where the same view comes from in a smaller size, if it is recorded, too.
+    pub rtsp_preview: Option<SecretUrl>,
     /// How many full days before today are kept, 0 to [`MAX_DAYS_TO_KEEP`].
     pub days_to_keep: u8,
     /// Most bytes that its days may take; `None`: what the disk has.

@@ -52,10 +52,12 @@ fn every_default_it_names_is_the_default() {
     let least = load(least);
     let listen = least.settings.server.listen;
     assert_eq!(least.warnings, [Warning::OpenToNetwork { listen }]);
-    // Keys without a default: one says on purpose what is so without it, the others are limits.
+    // Keys without a default: one says on purpose what is so without it, the others are limits, or
+    // what not every camera has.
     all.settings.server.auth = least.settings.server.auth;
     assert!(all.settings.server.tls.take().is_some());
     let camera = &mut all.settings.cameras[0];
+    assert!(camera.rtsp_preview.take().is_some());
     assert!(camera.max_bytes.take().is_some());
     assert!(camera.moments_days_to_keep.take().is_some());
     assert!(camera.timelapse_days_to_keep.take().is_some());

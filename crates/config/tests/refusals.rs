@@ -55,9 +55,9 @@ fn unknown_keys() {
         &text,
         &[
             "f.toml:1:2: Server: unknown key; did you mean \"server\"? allowed here: server, camera, users, webhooks, mqtt",
-            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
-            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
-            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:6:1: camera.a.url: unknown key; allowed here: id, rtsp, rtsp_preview, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:7:1: camera.a.daystokeep: unknown key; did you mean \"days_to_keep\"? allowed here: id, rtsp, rtsp_preview, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "f.toml:8:1: camera.a.(key): unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, rtsp_preview, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
         ],
     );
     refused(
@@ -300,7 +300,18 @@ fn urls() {
     ] {
         let text = CAMERA.replace("rtsp://h/s", url);
         refused(&text, &[&format!("f.toml:3:8: camera.a.rtsp: {message}")]);
+        let text = format!("{CAMERA}rtsp_preview = \"{url}\"\n");
+        refused(
+            &text,
+            &[&format!("f.toml:4:16: camera.a.rtsp_preview: {message}")],
+        );
     }
+    refused(
+        &format!("{CAMERA}rtsp_preview = \"rtsp://h/s\"\n"),
+        &[
+            "f.toml:4:16: camera.a.rtsp_preview: must be another stream than \"rtsp\": the camera's smaller one; leave the key out without one",
+        ],
+    );
 }
 
 #[test]
@@ -399,7 +410,7 @@ fn cameras_in_variables() {
             "environment variable DAYREEL_CAMERA_2_AUDIO: must be true or false, not a string",
             "environment variable DAYREEL_CAMERA_2_DAYS_TO_KEEP: is 7; allowed is 0 to 6 (full days before today)",
             "environment variable DAYREEL_CAMERA_2_ID: line 2 has this id already; every camera needs its own, and upper and lower case do not make a difference",
-            "environment variable DAYREEL_CAMERA_2_RTPS: unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
+            "environment variable DAYREEL_CAMERA_2_RTPS: unknown key; did you mean \"rtsp\"? allowed here: id, rtsp, rtsp_preview, days_to_keep, max_bytes, moments_days_to_keep, timelapse_days_to_keep, timezone, transport, tls_verify, tls_fingerprint, on_loss, audio, segment_s, frame_max_age_s, gif_max_bytes, timelapse, timelapse_interval_s, timelapse_width, timelapse_fps",
             "environment variable DAYREEL_CAMERA_2_RTSP is not set; write DAYREEL_CAMERA_2_RTSP=rtsp://user:password@192.168.0.186:554/stream1",
             "environment variable DAYREEL_CAMERA_2_SEGMENT_S: must be an integer, not a string",
             "environment variable DAYREEL_CAMERA_2_TIMEZONE: \"Mars\" is no time zone; allowed is a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"",

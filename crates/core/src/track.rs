@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Video or audio. A camera has one video track and at most one audio track.
+/// Which track of a camera. It has one video track, at most one audio track and, from a stream of its
+/// own, at most one preview: the same view, smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrackKind {
@@ -12,22 +13,36 @@ pub enum TrackKind {
     Video,
     /// The sound.
     Audio,
+    /// The pictures of the sub-stream.
+    Preview,
 }
 
 impl TrackKind {
-    /// `video` or `audio`: the stem of index, hour file and playlist names.
+    /// All of them, in the order in which they are counted: `kind as usize` is an index.
+    pub const ALL: [Self; 3] = [Self::Video, Self::Audio, Self::Preview];
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Whether it has pictures, otherwise it has sound.
+    pub const fn is_picture(self) -> bool {
+        matches!(self, Self::Video | Self::Preview)
+    }
+
+    /// `video`, `audio` or `preview`: the stem of index, hour file and playlist names.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Video => "video",
             Self::Audio => "audio",
+            Self::Preview => "preview",
         }
     }
 
-    /// `v` or `a`: the first letter of segment names.
+    /// `v`, `a` or `p`: the first letter of segment names.
     pub const fn letter(self) -> char {
         match self {
             Self::Video => 'v',
             Self::Audio => 'a',
+            Self::Preview => 'p',
         }
     }
 }
@@ -95,11 +110,16 @@ impl TrackFormat {
         }
     }
 
-    /// Which track this format is of.
+    /// Which track of one stream this format is of.
     pub const fn kind(&self) -> TrackKind {
         match self {
             Self::Video(_) => TrackKind::Video,
             Self::Audio(_) => TrackKind::Audio,
         }
+    }
+
+    /// Whether a track of that kind can have it.
+    pub const fn fits(&self, kind: TrackKind) -> bool {
+        matches!(self, Self::Video(_)) == kind.is_picture()
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
         cameras.push(CameraConfig {
             id: id.parse::<CameraId>()?,
             rtsp: source.url().parse()?,
+            rtsp_preview: None,
             days_to_keep: dayreel_config::MAX_DAYS_TO_KEEP,
             max_bytes: None,
             moments_days_to_keep: None,

@@ -5,6 +5,7 @@
 //! recordings. A camera has one writer at a time: one that does not end is not started again.
 
 use std::{
+    iter,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,6 +32,8 @@ struct Running {
     config: CameraConfig,
     archive: Arc<CameraArchive>,
     camera: Arc<Camera>,
+    /// Its sub-stream.
+    preview: Option<Arc<Camera>>,
     entry: Arc<CameraEntry>,
 }
 
@@ -134,10 +137,11 @@ impl Fleet {
     /// have not. Blocks its thread.
     pub(crate) fn shutdown(&mut self, deadline: Instant) -> usize {
         self.timelapses.begin_end();
-        let cameras = self.cameras();
-        cameras.iter().for_each(|camera| camera.begin_shutdown());
-        let is_late = |camera: &&Arc<Camera>| !camera.shutdown(deadline);
-        cameras.iter().filter(is_late).count()
+        let streams = || self.running.iter().flat_map(Running::streams);
+        streams().for_each(|stream| stream.begin_shutdown());
+        streams()
+            .filter(|stream| !stream.shutdown(deadline))
+            .count()
     }
 
     /// Makes the cameras as `settings` says. Waits for those that end. Blocks its thread.
@@ -234,12 +238,15 @@ impl Fleet {
     /// Ends cameras, all at once. Returns what they leave.
     fn end(&mut self, cameras: Vec<Running>) -> Vec<Left> {
         let deadline = Instant::now() + END_TIMEOUT;
-        cameras.iter().for_each(|one| one.camera.begin_shutdown());
+        let streams = || cameras.iter().flat_map(Running::streams);
+        streams().for_each(|stream| stream.begin_shutdown());
         for one in &cameras {
-            if !one.camera.shutdown(deadline) {
-                tracing::error!(camera = %one.config.id, "the recordings are not closed yet");
-                let lingering = (one.config.id.clone(), Arc::clone(&one.camera));
-                self.lingering.push(lingering);
+            for stream in one.streams() {
+                if !stream.shutdown(deadline) {
+                    tracing::error!(camera = %one.config.id, "the recordings are not closed yet");
+                    let lingering = (one.config.id.clone(), Arc::clone(stream));
+                    self.lingering.push(lingering);
+                }
             }
         }
         let leave = |one: Running| Left {
@@ -287,14 +294,30 @@ impl Running {
         moments: &MomentDesk,
     ) -> Result<Self> {
         archive.expect_segments_of(ticks(config.segment));
-        let camera = Camera::start(camera_settings(config), &archive, Arc::clone(clock))?;
+        let settings = camera_settings(config);
+        let (camera, preview) = match preview_settings(config) {
+            None => (Camera::start(settings, &archive, Arc::clone(clock))?, None),
+            Some(preview) => {
+                let [main, sub] = archive.recorder().split();
+                let camera = Camera::start_with(settings, main, Arc::clone(clock))?;
+                let preview = Camera::start_with(preview, sub, Arc::clone(clock))?;
+                (camera, Some(Arc::new(preview)))
+            }
+        };
         let camera = Arc::new(camera);
+        let streams = (&camera, preview.as_ref());
         Ok(Self {
-            entry: Arc::new(entry(config, &archive, &camera, clock, moments)),
+            entry: Arc::new(entry(config, &archive, streams, clock, moments)),
             config: config.clone(),
             archive,
             camera,
+            preview,
         })
+    }
+
+    /// The main stream, and the sub-stream if there is one.
+    fn streams(&self) -> impl Iterator<Item = &Arc<Camera>> {
+        iter::once(&self.camera).chain(&self.preview)
     }
 
     /// Whether its pipeline has to be told something else.
@@ -302,6 +325,7 @@ impl Running {
         let told = |config: &CameraConfig| {
             let CameraConfig {
                 rtsp,
+                rtsp_preview,
                 timezone,
                 transport,
                 trust,
@@ -310,14 +334,16 @@ impl Running {
                 segment,
                 ..
             } = config.clone();
-            (rtsp, timezone, transport, trust, on_loss, audio, segment)
+            let streams = (rtsp, rtsp_preview, timezone);
+            (streams, transport, trust, on_loss, audio, segment)
         };
         told(&self.config) != told(new)
     }
 
     /// Takes up what the pipeline need not know.
     fn change(&mut self, new: &CameraConfig, clock: &Arc<dyn Clock>, moments: &MomentDesk) {
-        self.entry = Arc::new(entry(new, &self.archive, &self.camera, clock, moments));
+        let streams = (&self.camera, self.preview.as_ref());
+        self.entry = Arc::new(entry(new, &self.archive, streams, clock, moments));
         self.config = new.clone();
     }
 }
@@ -335,7 +361,7 @@ fn open(
 fn entry(
     config: &CameraConfig,
     archive: &Arc<CameraArchive>,
-    camera: &Arc<Camera>,
+    (camera, preview): (&Arc<Camera>, Option<&Arc<Camera>>),
     clock: &Arc<dyn Clock>,
     moments: &MomentDesk,
 ) -> CameraEntry {
@@ -351,6 +377,7 @@ fn entry(
         moments.clone(),
     );
     CameraEntry::new(Arc::clone(archive), Arc::clone(camera), frames, maker)
+        .with_preview(preview.cloned())
 }
 
 fn entries(running: &[Running]) -> impl Iterator<Item = Arc<CameraEntry>> {
@@ -392,6 +419,19 @@ fn camera_settings(config: &CameraConfig) -> CameraSettings {
         segment: config.segment,
         timing: Timing::default(),
     }
+}
+
+/// Of the sub-stream: as the camera, but for its address, and without sound.
+fn preview_settings(config: &CameraConfig) -> Option<CameraSettings> {
+    let settings = camera_settings(config);
+    // In the log. A name that is too long for that is that of the camera.
+    let id = format!("{}_preview", config.id).parse();
+    Some(CameraSettings {
+        id: id.unwrap_or_else(|_| config.id.clone()),
+        url: config.rtsp_preview.clone()?,
+        audio: false,
+        ..settings
+    })
 }
 
 fn moment_settings(config: &CameraConfig) -> MomentSettings {

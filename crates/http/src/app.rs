@@ -24,6 +24,7 @@ use crate::{
 pub struct CameraEntry {
     archive: Arc<CameraArchive>,
     camera: Arc<Camera>,
+    preview: Option<Arc<Camera>>,
     frames: FrameMaker,
     past_frames: PastFrames,
     moments: MomentMaker,
@@ -42,8 +43,15 @@ impl CameraEntry {
             past_frames: PastFrames::new(Arc::clone(&archive), Arc::clone(camera.ring()), frames),
             archive,
             camera,
+            preview: None,
             moments,
         }
+    }
+
+    /// The same with the pipeline of its sub-stream.
+    #[must_use]
+    pub fn with_preview(self, preview: Option<Arc<Camera>>) -> Self {
+        Self { preview, ..self }
     }
 
     pub(crate) const fn archive(&self) -> &Arc<CameraArchive> {
@@ -52,6 +60,11 @@ impl CameraEntry {
 
     pub(crate) const fn camera(&self) -> &Arc<Camera> {
         &self.camera
+    }
+
+    /// The pipeline of its sub-stream.
+    pub(crate) const fn preview(&self) -> Option<&Arc<Camera>> {
+        self.preview.as_ref()
     }
 
     pub(crate) const fn frames(&self) -> &FrameMaker {

@@ -25,7 +25,7 @@ const HOUR: u32 = 900;
 fn init(kind: TrackKind) -> Init {
     let bytes = Bytes::from_static(kind.name().as_bytes());
     let format = match kind {
-        TrackKind::Video => TrackFormat::Video(VideoFormat {
+        TrackKind::Video | TrackKind::Preview => TrackFormat::Video(VideoFormat {
             codec: "avc1.640028".into(),
             width: 1920,
             height: 1080,

@@ -29,7 +29,7 @@ pub enum Presentation {
 /// The MPD of `day`. `None` while no video is recorded.
 ///
 /// A gap is an explicit `S@t` within the Period; a new Period begins only where a codec
-/// configuration changes. While live, the newest Period is shown once both tracks are in it (or one
+/// configuration changes. While live, the newest Period is shown once all tracks are in it (or one
 /// is three segments late): also for that, `None`.
 pub fn manifest(
     day: &DayTimeline,
@@ -39,16 +39,16 @@ pub fn manifest(
     let first = first_instant(day, presentation).filter(|_| !day.is_empty())?;
     let held_back = matches!(presentation, Presentation::Live { .. }) && day.is_incomplete();
     let shown = day.periods().len() - usize::from(held_back);
-    let tracks = [TrackKind::Video, TrackKind::Audio].map(|kind| day.track(kind));
+    let tracks = TrackKind::ALL.map(|kind| day.track(kind));
     let windows = match presentation {
         Presentation::Live { window_s, .. } => {
             window_s.map(|window_s| tracks.map(|track| track.window(window_s)))
         }
         Presentation::Finished => None,
     };
-    let timelines = [0, 1].map(|track| match &windows {
-        Some(windows) => &windows[track],
-        None => &tracks[track].periods,
+    let timelines = TrackKind::ALL.map(|kind| match &windows {
+        Some(windows) => &windows[kind as usize],
+        None => &tracks[kind as usize].periods,
     });
     // One of which nothing is listed between others has no AdaptationSet (§5.3.2.2 wants one).
     let is_left = |index: &usize| {
@@ -100,7 +100,7 @@ fn first_instant(day: &DayTimeline, presentation: Presentation) -> Option<MediaT
     if matches!(presentation, Presentation::Live { .. }) {
         return Some(first);
     }
-    let tracks = [TrackKind::Video, TrackKind::Audio].map(|kind| day.track(kind).segments());
+    let tracks = TrackKind::ALL.map(|kind| day.track(kind).segments());
     let left = tracks.iter().filter_map(|segments| segments.first());
     let left = left.map(|segment| segment.start).min().unwrap_or(first);
     let next = day.periods().get(1).copied().unwrap_or(left);
@@ -115,8 +115,7 @@ fn write_mpd_start(
     listed: MediaTime,
     text: &mut String,
 ) {
-    let (video, audio) = (day.track(TrackKind::Video), day.track(TrackKind::Audio));
-    let end = video.end().max(audio.end()).unwrap_or_default();
+    let end = day.end().unwrap_or_default();
     let longest_90k = day.max_duration_90k();
     // §5.3.1.2: no S@d is longer than maxSegmentDuration, so it is rounded up, to the millisecond.
     let longest_90k = u64::from(longest_90k).div_ceil(90) * 90;
@@ -168,11 +167,17 @@ fn write_adaptation_set(track: &Track, runs: &Runs, start: MediaTime, document: 
     };
     let kind = track.kind();
     let (id, text) = (kind as u8 + 1, document.text());
+    let content = if kind.is_picture() { "video" } else { "audio" };
     let _ = write!(
         text,
-        "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" \
+        "<AdaptationSet id=\"{id}\" contentType=\"{content}\" mimeType=\"{content}/mp4\" \
          segmentAlignment=\"true\" startWithSAP=\"1\">"
     );
+    if kind == TrackKind::Preview {
+        // A set of its own: its keyframes are not those of the video, and segmentAlignment is of a
+        // set (§5.3.3.2).
+        text.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"alternate\"/>");
+    }
     let bandwidth = track.peak_bits_per_second().max(1);
     let codec = init.format.codec();
     let _ = write!(

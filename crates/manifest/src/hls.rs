@@ -24,24 +24,18 @@ pub enum Extent {
     },
 }
 
-/// The multivariant playlist of `day`. `None` while no video is recorded, or the sound that comes
-/// with it is not yet.
+/// The multivariant playlist of `day`: the picture and, while it goes as far, the preview, both with
+/// the same sound. `None` while no video is recorded, or the sound that comes with it is not yet.
 ///
 /// RFC 8216 §4.3.4.2: CODECS names every format that any segment of the day needs, BANDWIDTH is
-/// the peak of video plus that of audio. With `window_s`, of the media playlists that list the last
+/// the peak of the pictures plus that of audio. With `window_s`, of the media playlists that list the last
 /// seconds only.
 pub fn multivariant_playlist(day: &DayTimeline, window_s: Option<u64>) -> Option<String> {
     if day.is_empty() || (day.periods().len() == 1 && day.is_incomplete()) {
         return None;
     }
-    let (video, audio) = (day.track(TrackKind::Video), day.track(TrackKind::Audio));
+    let audio = day.track(TrackKind::Audio);
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    let mut seen = BTreeSet::new();
-    let formats = video.formats().chain(audio.formats());
-    let codecs: Vec<_> = formats
-        .map(TrackFormat::codec)
-        .filter(|codec| seen.insert(*codec))
-        .collect();
     let with_audio = !audio.segments().is_empty();
     let query = window_s.map_or(String::new(), |seconds| format!("?window={seconds}"));
     // Writing to a String cannot fail.
@@ -53,6 +47,23 @@ pub fn multivariant_playlist(day: &DayTimeline, window_s: Option<u64>) -> Option
             format.channels
         );
     }
+    // Players begin with the first.
+    write_variant(day.track(TrackKind::Video), audio, &query, &mut text);
+    if day.has_preview() {
+        write_variant(day.track(TrackKind::Preview), audio, &query, &mut text);
+    }
+    Some(text)
+}
+
+/// Writes the variant that shows `video`, with the sound of `audio` if there is any.
+fn write_variant(video: &Track, audio: &Track, query: &str, text: &mut String) {
+    let mut seen = BTreeSet::new();
+    let formats = video.formats().chain(audio.formats());
+    let codecs: Vec<_> = formats
+        .map(TrackFormat::codec)
+        .filter(|codec| seen.insert(*codec))
+        .collect();
+    // Writing to a String cannot fail.
     let _ = write!(
         text,
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
@@ -68,11 +79,10 @@ pub fn multivariant_playlist(day: &DayTimeline, window_s: Option<u64>) -> Option
         let (whole, thousandths) = (rate_milli / 1000, rate_milli % 1000);
         let _ = write!(text, ",FRAME-RATE={whole}.{thousandths:03}");
     }
-    if with_audio {
+    if !audio.segments().is_empty() {
         text.push_str(",AUDIO=\"audio\"");
     }
-    let _ = writeln!(text, "\nvideo.m3u8{query}");
-    Some(text)
+    let _ = writeln!(text, "\n{}.m3u8{query}", video.kind());
 }
 
 /// The media playlist of one track: the day so far, or as much of it as `extent` says.

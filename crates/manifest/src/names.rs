@@ -18,11 +18,9 @@ impl MediaName {
     /// Reads a name such as `v-161582704650000.m4s`. `None` for anything else: there is exactly one
     /// spelling, so that caches hold one copy.
     pub fn parse(name: &str) -> Option<Self> {
-        let (track, rest) = [TrackKind::Video, TrackKind::Audio]
-            .into_iter()
-            .find_map(|track| {
-                Some((track, name.strip_prefix(track.letter())?.strip_prefix('-')?))
-            })?;
+        let (track, rest) = TrackKind::ALL.into_iter().find_map(|track| {
+            Some((track, name.strip_prefix(track.letter())?.strip_prefix('-')?))
+        })?;
         if let Some(ticks) = rest.strip_suffix(".m4s") {
             let start = MediaTime::from_ticks(ticks.parse().ok()?);
             return (segment_name(track, start) == name).then_some(Self::Segment(track, start));
@@ -65,6 +63,7 @@ mod tests {
             "",
             "v",
             "v-",
+            "p-",
             "v-.m4s",
             "v-+1.m4s",
             "v-01.m4s",

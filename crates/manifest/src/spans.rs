@@ -1,4 +1,4 @@
-//! Which span each segment is in: HLS discontinuity sequence numbers, the same for both tracks.
+//! Which span each segment is in: HLS discontinuity sequence numbers, the same for all tracks.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,17 @@ pub(crate) enum Link {
 /// The spans of a day by discontinuity sequence number. Players match tracks by that number
 /// (RFC 8216 §6.2.4), so a break in one track makes a span for both: the other joins it with its
 /// next segment that is mostly there, or after a break of its own.
+///
+/// The preview begins none. It comes from a session of its own, and whatever happens to that must not
+/// break up the recording: it is in the span that is around it, and a hole of its own is a jump
+/// of its times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spans {
     /// Number and start of each span.
     starts: BTreeMap<u64, MediaTime>,
     /// The span each track is in; `None` before its first segment of the day.
-    here: [Option<u64>; 2],
-    /// Which tracks have no segment yet since both were interrupted.
+    here: [Option<u64>; TrackKind::COUNT],
+    /// Whether video and audio have no segment yet since both were interrupted.
     interrupted: [bool; 2],
 }
 
@@ -56,6 +60,11 @@ impl Spans {
         link: Link,
         first: u64,
     ) -> (u64, u64) {
+        if kind == TrackKind::Preview {
+            let around = self.around(segment).unwrap_or(first);
+            let number = self.here[kind as usize].map_or(around, |here| here.max(around));
+            return self.go_to(kind, number, segment);
+        }
         let goes_on_first = self.interrupted == [true; 2];
         self.interrupted[kind as usize] = false;
         let around = match self.newest() {
@@ -92,7 +101,9 @@ impl Spans {
 
     fn go_to(&mut self, kind: TrackKind, number: u64, segment: &Segment) -> (u64, u64) {
         let before = self.here[kind as usize].replace(number).unwrap_or(number);
-        self.starts.entry(number).or_insert(segment.start);
+        if kind != TrackKind::Preview {
+            self.starts.entry(number).or_insert(segment.start);
+        }
         (number, number - before)
     }
 

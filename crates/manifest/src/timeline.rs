@@ -1,4 +1,4 @@
-//! The timeline of one day of one camera: both tracks, their spans and Periods.
+//! The timeline of one day of one camera: its tracks, their spans and Periods.
 
 use dayreel_core::{Day, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind};
 
@@ -38,8 +38,7 @@ pub struct Recorded {
 #[derive(Debug)]
 pub struct DayTimeline {
     day: Day,
-    video: Track,
-    audio: Track,
+    tracks: [Track; TrackKind::COUNT],
     spans: Spans,
     /// Starts of the DASH Periods: one, and another for each new codec configuration.
     periods: Vec<MediaTime>,
@@ -53,12 +52,16 @@ pub struct DayTimeline {
 }
 
 impl DayTimeline {
-    /// An empty day whose tracks are numbered from `video` and `audio`.
+    /// An empty day whose tracks are numbered from `video` and `audio`, the preview like the video;
+    /// see [`DayTimeline::number_from`].
     pub fn new(day: Day, video: Sequence, audio: Sequence) -> Self {
         Self {
             day,
-            video: Track::new(TrackKind::Video, video),
-            audio: Track::new(TrackKind::Audio, audio),
+            tracks: [
+                Track::new(TrackKind::Video, video),
+                Track::new(TrackKind::Audio, audio),
+                Track::new(TrackKind::Preview, video),
+            ],
             spans: Spans::default(),
             periods: Vec::new(),
             periods_gone: 0,
@@ -75,15 +78,12 @@ impl DayTimeline {
 
     /// One of its tracks; without segments if the camera has no such track.
     pub const fn track(&self, kind: TrackKind) -> &Track {
-        match kind {
-            TrackKind::Video => &self.video,
-            TrackKind::Audio => &self.audio,
-        }
+        &self.tracks[kind as usize]
     }
 
     /// Whether nothing is recorded yet.
     pub fn is_empty(&self) -> bool {
-        self.video.segments().is_empty()
+        self.track(TrackKind::Video).segments().is_empty()
     }
 
     /// The stretches recorded without a gap (of the video track), ascending.
@@ -111,8 +111,8 @@ impl DayTimeline {
     }
 
     /// Bytes of all segments of all tracks.
-    pub const fn total_bytes(&self) -> u64 {
-        self.video.total_bytes() + self.audio.total_bytes()
+    pub fn total_bytes(&self) -> u64 {
+        self.tracks.iter().map(Track::total_bytes).sum()
     }
 
     /// The numbers a segment of `kind` that follows without a break would have.
@@ -141,12 +141,13 @@ impl DayTimeline {
     /// whose only segment may be shorter, already have the target duration that stays
     /// (RFC 8216 §6.2.1: it must not change).
     pub fn expect_duration_90k(&mut self, duration_90k: u32) {
-        self.video.expect(duration_90k);
-        self.audio.expect(duration_90k);
+        for track in &mut self.tracks {
+            track.expect(duration_90k);
+        }
     }
 
-    /// Neither track is recorded any more, or was for some time: what is appended next follows
-    /// without a gap or begins a span for both.
+    /// Neither video nor audio is recorded any more, or was for some time: what is appended next
+    /// follows without a gap or begins a span for both.
     pub fn interrupt(&mut self) {
         self.spans.interrupt();
     }
@@ -196,24 +197,26 @@ impl DayTimeline {
         breaks
     }
 
-    /// The same day without the first segments of each track, `dropped` of the video and of the
-    /// audio. Segments, spans and Periods keep their numbers and the target durations stay, so that
+    /// The same day without the first segments of each track, `dropped` of each
+    /// [`TrackKind::ALL`]. Segments, spans and Periods keep their numbers and the target durations stay, so that
     /// players see the beginning slide out (RFC 8216 §6.2.2). Takes as long as reading what is left.
-    pub fn without_first(&self, dropped: [usize; 2]) -> Self {
-        let mut video = self.video.without_first(dropped[0]);
-        let mut audio = self.audio.without_first(dropped[1]);
+    pub fn without_first(&self, dropped: [usize; TrackKind::COUNT]) -> Self {
+        let mut tracks =
+            TrackKind::ALL.map(|kind| self.track(kind).without_first(dropped[kind as usize]));
         let mut spans = self.spans.clone();
-        for track in [&video, &audio] {
+        for track in &tracks {
             if track.segments().is_empty() {
                 spans.leave(track.kind());
             }
         }
         // The newest Period stays: the next segments go on in it.
         let most = self.periods.len().saturating_sub(1);
-        let is_empty = |period: &usize| video.is_absent(*period) && audio.is_absent(*period);
+        let is_empty = |period: &usize| tracks.iter().all(|track| track.is_absent(*period));
         let gone = (0..most).take_while(is_empty).count();
-        video.forget_periods(gone);
-        audio.forget_periods(gone);
+        for track in &mut tracks {
+            track.forget_periods(gone);
+        }
+        let [video, ..] = &tracks;
         let first = video.segments().first().map(|segment| segment.start);
         let mut recorded = self.recorded.clone();
         recorded.retain(|stretch| first.is_some_and(|first| stretch.end > first));
@@ -225,8 +228,7 @@ impl DayTimeline {
         }
         Self {
             day: self.day,
-            video,
-            audio,
+            tracks,
             spans,
             periods: self.periods[gone..].to_vec(),
             periods_gone: self.periods_gone + gone,
@@ -237,10 +239,7 @@ impl DayTimeline {
     }
 
     fn track_mut(&mut self, kind: TrackKind) -> &mut Track {
-        match kind {
-            TrackKind::Video => &mut self.video,
-            TrackKind::Audio => &mut self.audio,
-        }
+        &mut self.tracks[kind as usize]
     }
 
     fn push(&mut self, kind: TrackKind, segment: Segment, breaks: u64) {
@@ -267,8 +266,8 @@ impl DayTimeline {
     }
 
     /// Returns the number of the Period that `segment` is in: the one that its middle is in. A
-    /// codec configuration that changes begins a new Period for both tracks, unless the other
-    /// track has begun it.
+    /// codec configuration that changes begins a new Period for all tracks, unless another has
+    /// begun it.
     fn enter_period(&mut self, kind: TrackKind, segment: &Segment) -> usize {
         let track = self.track(kind);
         let (last, here) = (track.segments().last().copied(), track.newest_period());
@@ -292,12 +291,13 @@ impl DayTimeline {
         // Ascending even if this track changes twice before the other has begun.
         let start = segment.start.max(self.periods[here].saturating_add(1));
         self.periods.insert(here + 1, start);
-        self.video.split_period(here, start);
-        self.audio.split_period(here, start);
+        for track in &mut self.tracks {
+            track.split_period(here, start);
+        }
         here + 1
     }
 
-    /// Whether one track has begun the newest Period (or the day) and the other is about to. Players
+    /// Whether one track has begun the newest Period (or the day) and another is about to. Players
     /// that see it now would take it for all there is: dash.js adds no track to a Period that it
     /// knows, hls.js reads the multivariant playlist once. A track that does not come is waited
     /// for as long as [`WAIT_SEGMENTS`].
@@ -306,21 +306,33 @@ impl DayTimeline {
         else {
             return false;
         };
-        let tracks = [&self.video, &self.audio];
         let is_due = |track: &Track| match newest.checked_sub(1) {
             None => !track.inits().is_empty() && track.segments().is_empty(),
             Some(before) => track.newest_period() == Some(before),
         };
-        let end = self.video.end().max(self.audio.end()).unwrap_or_default();
+        let end = self.end().unwrap_or_default();
         let wait_90k = WAIT_SEGMENTS * u64::from(self.max_duration_90k());
-        tracks.into_iter().any(is_due) && end.saturating_since(*start) < wait_90k
+        self.tracks.iter().any(is_due) && end.saturating_since(*start) < wait_90k
     }
 
-    /// The longest segment of either track, 1/90000 s.
+    /// The end of what is recorded of any track.
+    pub(crate) fn end(&self) -> Option<MediaTime> {
+        self.tracks.iter().filter_map(Track::end).max()
+    }
+
+    /// Whether the preview goes about as far as the picture: a player that chose one that has ended
+    /// would wait for it.
+    pub(crate) fn has_preview(&self) -> bool {
+        let wait_90k = WAIT_SEGMENTS * u64::from(self.max_duration_90k());
+        let [video, _, preview] = &self.tracks;
+        let behind_90k = |end| video.end().unwrap_or_default().saturating_since(end);
+        preview.end().is_some_and(|end| behind_90k(end) <= wait_90k)
+    }
+
+    /// The longest segment of any track, 1/90000 s.
     pub(crate) fn max_duration_90k(&self) -> u32 {
-        self.video
-            .max_duration_90k()
-            .max(self.audio.max_duration_90k())
+        let longest = self.tracks.iter().map(Track::max_duration_90k);
+        longest.max().unwrap_or_default()
     }
 
     /// Starts of the DASH Periods.

@@ -312,7 +312,7 @@ impl Line {
         let now_90k = wall_90k.saturating_add(self.held_90k);
         let due_90k = now_90k.saturating_sub(self.offset_90k + self.goal_90k);
         let (track, other) = match kind {
-            TrackKind::Video => (&mut self.video, &self.audio),
+            TrackKind::Video | TrackKind::Preview => (&mut self.video, &self.audio),
             TrackKind::Audio => (&mut self.audio, &self.video),
         };
         track.repair(

@@ -66,7 +66,8 @@ pub(crate) struct Session {
     parts: Arc<Parts>,
 }
 
-/// What the callbacks of a session share. Holds no element that holds a callback.
+/// What the callbacks of a session share. Its tracks are video and audio: that a stream is the
+/// preview of another is known to its recorder alone. Holds no element that holds a callback.
 pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
     pub(crate) reporter: Reporter,
@@ -180,7 +181,7 @@ impl Parts {
             .and_downcast::<gst::Pipeline>()
             .ok_or_else(|| glib::bool_error!("the tee is in no pipeline"))?;
         let ring = match kind {
-            TrackKind::Video => &self.shared.ring,
+            TrackKind::Video | TrackKind::Preview => &self.shared.ring,
             TrackKind::Audio => &self.shared.sound_ring,
         };
         ring::attach(&pipeline, tee, ring)?;

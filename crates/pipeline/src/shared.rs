@@ -360,7 +360,7 @@ impl Shared {
 
     fn track(&self, kind: TrackKind) -> &Mutex<Track> {
         match kind {
-            TrackKind::Video => &self.video,
+            TrackKind::Video | TrackKind::Preview => &self.video,
             TrackKind::Audio => &self.audio,
         }
     }

@@ -415,7 +415,7 @@ fn format_of(kind: TrackKind, caps: &gst::CapsRef) -> Option<TrackFormat> {
             .and_then(|n| u32::try_from(n).ok())
     };
     Some(match kind {
-        TrackKind::Video => TrackFormat::Video(VideoFormat {
+        TrackKind::Video | TrackKind::Preview => TrackFormat::Video(VideoFormat {
             codec: codec.into(),
             width: number("width")?,
             height: number("height")?,

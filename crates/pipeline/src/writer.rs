@@ -22,7 +22,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use dayreel_archive::{Piece, Recorder};
+use dayreel_archive::{Piece, Recorder, StreamRecorder};
 use dayreel_core::{CameraId, GapCause, Kind, MediaTime, TrackKind};
 use parking_lot::Mutex;
 use tracing::{info, warn};
@@ -67,14 +67,7 @@ impl PieceSink for Recorder {
     }
 
     fn recorded_until(&self) -> MediaTime {
-        Self::recorded_until(self).unwrap_or_else(|error| {
-            let error: &dyn std::error::Error = &error;
-            warn!(
-                error,
-                "what is recorded cannot be read; media time begins at the wall clock"
-            );
-            MediaTime::default()
-        })
+        or_wall_clock(Self::recorded_until(self))
     }
 
     fn interrupted(&mut self, cause: GapCause) {
@@ -84,6 +77,35 @@ impl PieceSink for Recorder {
     fn finish(&mut self) -> Result<(), dayreel_archive::Error> {
         Self::finish(self)
     }
+}
+
+impl PieceSink for StreamRecorder {
+    fn append(&mut self, track: TrackKind, piece: Piece) -> Result<(), dayreel_archive::Error> {
+        Self::append(self, track, piece)
+    }
+
+    fn recorded_until(&self) -> MediaTime {
+        or_wall_clock(Self::recorded_until(self))
+    }
+
+    fn interrupted(&mut self, cause: GapCause) {
+        Self::interrupted(self, cause);
+    }
+
+    fn finish(&mut self) -> Result<(), dayreel_archive::Error> {
+        Self::finish(self)
+    }
+}
+
+fn or_wall_clock(recorded_until: Result<MediaTime, dayreel_archive::Error>) -> MediaTime {
+    recorded_until.unwrap_or_else(|error| {
+        let error: &dyn std::error::Error = &error;
+        warn!(
+            error,
+            "what is recorded cannot be read; media time begins at the wall clock"
+        );
+        MediaTime::default()
+    })
 }
 
 /// What the muxers, the writer thread and those who ask share.
@@ -130,9 +152,9 @@ impl Writer {
             sink,
             load: Arc::clone(&load),
             events: Arc::clone(&events),
-            skipping: [false; 2],
+            skipping: [false; TrackKind::COUNT],
             was_slow: false,
-            writing: [None; 2],
+            writing: [None; TrackKind::COUNT],
             log: Throttle::default(),
         };
         thread::Builder::new()
@@ -291,11 +313,11 @@ struct Work<S> {
     load: Arc<Load>,
     events: Arc<Events>,
     /// For each track: an append failed, so wait for the next segment.
-    skipping: [bool; 2],
+    skipping: [bool; TrackKind::COUNT],
     /// The last order took too long.
     was_slow: bool,
     /// For each track: for how long its open segment has been written.
-    writing: [Option<Duration>; 2],
+    writing: [Option<Duration>; TrackKind::COUNT],
     log: Throttle,
 }
 
@@ -369,7 +391,7 @@ impl<S: PieceSink> Work<S> {
     }
 
     fn finish(&mut self) {
-        self.skipping = [false; 2];
+        self.skipping = [false; TrackKind::COUNT];
         if let Err(error) = self.sink.finish() {
             self.in_trouble(error);
         }

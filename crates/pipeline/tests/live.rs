@@ -57,7 +57,7 @@ async fn ended(recorded: &Recorded) {
 /// first recorded to the last. Returns how many.
 fn check_nothing_lost(given: Vec<Given>, kind: TrackKind, sent: &[SentUnit]) -> usize {
     let format = match kind {
-        TrackKind::Video => Format::LengthPrefixed(VideoCodec::H264),
+        TrackKind::Video | TrackKind::Preview => Format::LengthPrefixed(VideoCodec::H264),
         TrackKind::Audio => Format::Raw,
     };
     let index: HashMap<_, _> = sent

@@ -107,7 +107,16 @@ fn segments(wanted: usize, kind: TrackKind) -> impl FnMut(&Given) -> bool {
 
 #[test]
 fn h264_with_aac_becomes_two_tracks_of_chunks_on_one_timeline() {
-    let camera = camera(VideoCodec::H264, Some(AudioCodec::Aac));
+    becomes_two_tracks(AudioCodec::Aac);
+}
+
+#[test]
+fn aac_in_latm_is_recorded_like_any_aac() {
+    becomes_two_tracks(AudioCodec::AacLatm);
+}
+
+fn becomes_two_tracks(sound: AudioCodec) {
+    let camera = camera(VideoCodec::H264, Some(sound));
     let recorded = Recorded::start(settings(&camera.url()));
     let mut all = recorded.until(segments(4, TrackKind::Video));
     let status = recorded.camera.status();

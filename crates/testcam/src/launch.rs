@@ -104,7 +104,9 @@ fn video_payloader(codec: VideoCodec) -> &'static str {
 
 pub(crate) fn audio_encoder(codec: AudioCodec) -> &'static str {
     match codec {
-        AudioCodec::Aac => "voaacenc bitrate=64000 ! audio/mpeg,stream-format=raw",
+        AudioCodec::Aac | AudioCodec::AacLatm => {
+            "voaacenc bitrate=64000 ! audio/mpeg,stream-format=raw"
+        }
         AudioCodec::Alaw => "alawenc",
         AudioCodec::Mulaw => "mulawenc",
         AudioCodec::G726 => "avenc_g726 bitrate=32000",
@@ -116,6 +118,7 @@ pub(crate) fn audio_encoder(codec: AudioCodec) -> &'static str {
 fn audio_payloader(codec: AudioCodec) -> &'static str {
     match codec {
         AudioCodec::Aac => "rtpmp4gpay name=pay1 pt=97",
+        AudioCodec::AacLatm => "rtpmp4apay name=pay1 pt=97",
         // Static payload types (RFC 3551 §6), as cameras have them.
         AudioCodec::Alaw => "rtppcmapay name=pay1 pt=8",
         AudioCodec::Mulaw => "rtppcmupay name=pay1 pt=0",
@@ -170,6 +173,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "rtph265pay",
             "rtpjpegpay",
             "rtpmp4vpay",
+            "rtpmp4apay",
             "rtpmp4gpay",
             "rtppcmapay",
             "rtppcmupay",
@@ -212,6 +216,7 @@ mod tests {
             for audio in [
                 None,
                 Some(AudioCodec::Aac),
+                Some(AudioCodec::AacLatm),
                 Some(AudioCodec::Alaw),
                 Some(AudioCodec::Mulaw),
                 Some(AudioCodec::G726),

@@ -224,6 +224,8 @@ pub enum VideoCodec {
 pub enum AudioCodec {
     /// AAC-LC, 48 kHz, mono, 64 kbit/s.
     Aac,
+    /// The same in another payload format: LATM (RFC 6416) instead of MPEG4-GENERIC (RFC 3640).
+    AacLatm,
     /// G.711 A-law, 8 kHz, mono.
     Alaw,
     /// G.711 µ-law, 8 kHz, mono.

@@ -104,7 +104,7 @@ pub(crate) fn unit_samples(codec: AudioCodec) -> u32 {
 /// Samples a second, and in a block.
 pub(crate) fn shape(codec: AudioCodec) -> (u32, u32) {
     match codec {
-        AudioCodec::Aac => (48_000, 1024),
+        AudioCodec::Aac | AudioCodec::AacLatm => (48_000, 1024),
         AudioCodec::Opus => (48_000, 960),
         AudioCodec::L16 => (16_000, 320),
         AudioCodec::Alaw | AudioCodec::Mulaw | AudioCodec::G726 => (8_000, 160),

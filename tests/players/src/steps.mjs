@@ -148,11 +148,22 @@ async function overflow({ page }) {
   return page.evaluate(() => ({ ratio: document.documentElement.scrollWidth / window.innerWidth }));
 }
 
+/** Chooses each quality that the player lists, one after another, and plays a second of it. */
+async function qualities({ page }) {
+  const widths = await page.evaluate(() => window.probe.adapter.qualities());
+  for (const [index, width] of widths.entries()) {
+    await page.evaluate((index) => window.probe.adapter.choose(index), index);
+    await page.waitForFunction((width) => document.querySelector("video").videoWidth === width, width);
+    await page.evaluate(() => window.probe.plays(1));
+  }
+  return { widths };
+}
+
 function sample(page) {
   return page.evaluate(() => window.probe.sample());
 }
 
-export const STEPS = { start, watch, seek, play_until: playUntil, picture, screenshot, click, drag, find, overflow };
+export const STEPS = { start, watch, seek, play_until: playUntil, picture, screenshot, click, drag, find, overflow, qualities };
 
 /** Where a run's files go. */
 export function pathIn(out, run) {

@@ -161,6 +161,8 @@ pub enum Step {
     },
     /// Measure whether the page scrolls sideways.
     Overflow,
+    /// Choose each quality that hls.js or dash.js lists, and play a second of it.
+    Qualities,
 }
 
 impl Step {

@@ -122,6 +122,11 @@ pub enum Seen {
         /// Its attributes.
         attributes: BTreeMap<String, String>,
     },
+    /// All of them played.
+    Qualities {
+        /// Of their pictures, in pixels.
+        widths: Vec<u32>,
+    },
     /// Measured.
     Overflow {
         /// Width of the content by width of the window.

@@ -65,6 +65,39 @@ impl Scene {
         Self::of(server, camera, turn)
     }
 
+    /// The same with a sub-stream of so many pixels' width, whose camera is the second.
+    ///
+    /// # Errors
+    /// One of them does not start, or the sub-stream is not listed.
+    pub fn start_with_preview(width: u32) -> Result<(Self, Camera)> {
+        let turn = turn();
+        let camera = Self::camera()?;
+        let preview = Camera::start(Settings {
+            source: Source::Picture(PictureSettings {
+                width,
+                ..PictureSettings::small()
+            }),
+            ..Settings::default()
+        })?;
+        let mut setup = Self::setup(&camera, &zone_at_noon());
+        let url = preview.url();
+        setup
+            .cameras
+            .push_str(&format!("rtsp_preview = \"{url}\"\n"));
+        let scene = Self::of(Server::start(setup)?, camera, turn)?;
+        let client = scene.server.client();
+        let path = format!("/{CAMERA}/stream/today/playlist.m3u8");
+        let listed = || {
+            client
+                .get_text(&path)
+                .ok()?
+                .contains("preview")
+                .then_some(())
+        };
+        wait_until(Duration::from_secs(60), listed).context("no preview is listed")?;
+        Ok((scene, preview))
+    }
+
     /// The same, with yesterday and today up to now recorded already, as `media`.
     ///
     /// # Errors

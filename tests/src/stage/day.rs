@@ -28,6 +28,8 @@ pub struct Day {
     pub video: Rendition,
     /// The sound, if the multivariant playlist names any.
     pub audio: Option<Rendition>,
+    /// The sub-stream, if the multivariant playlist names it.
+    pub preview: Option<Rendition>,
     /// What the documents were asked with.
     query: String,
 }
@@ -68,16 +70,23 @@ impl Day {
         // after the media playlists, because what it says of bandwidth must cover them.
         let video = client.get_text(&path("video.m3u8"))?;
         let audio = client.get(&path("audio.m3u8"))?;
+        let preview = client.get(&path("preview.m3u8"))?;
         let multivariant = client.get_text(&path("playlist.m3u8"))?;
         let manifest = client.get_text(&path("manifest.mpd"))?;
         let audio = match multivariant.contains(&format!("URI=\"audio.m3u8{query}\"")) {
             true => Some(audio.expect(200)?.text()?),
             false => None,
         };
+        let preview = match multivariant.contains(&format!("\npreview.m3u8{query}\n")) {
+            true => Some(preview.expect(200)?.text()?),
+            false => None,
+        };
+        let preview = preview.map(|text| Rendition::fetch(client, &path("preview.m3u8"), text));
         let audio = audio.map(|text| Rendition::fetch(client, &path("audio.m3u8"), text));
         Ok(Self {
             video: Rendition::fetch(client, &path("video.m3u8"), video)?,
             audio: audio.transpose()?,
+            preview: preview.transpose()?,
             multivariant,
             manifest,
             query: query.to_owned(),
@@ -96,7 +105,11 @@ impl Day {
             true => hls::media::Expected::WINDOW,
             false => hls::media::Expected::FINISHED,
         };
-        let renditions = [("video", Some(&self.video)), ("audio", self.audio.as_ref())];
+        let renditions = [
+            ("video", Some(&self.video)),
+            ("audio", self.audio.as_ref()),
+            ("preview", self.preview.as_ref()),
+        ];
         for (track, rendition) in renditions {
             let Some(rendition) = rendition else { continue };
             findings.extend(rendition.check(listed, &self.multivariant));

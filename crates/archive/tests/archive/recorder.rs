@@ -1,15 +1,15 @@
 //! What is recorded is listed, survives restarts, and turns at midnight.
 
-use std::{fs, os::unix::fs::FileExt as _};
+use std::{fs, os::unix::fs::FileExt as _, sync::Arc};
 
 use crate::common::{
     CHUNK_90K, Camera, bytes_of, chunk, init, init_created, media, open, record, sound_init, wall,
 };
 use chrono_tz::{Europe::Berlin, Tz};
-use dayreel_archive::{Error, Piece, verify};
+use dayreel_archive::{CameraArchive, Error, Piece, verify};
 use dayreel_core::{
-    MediaTime, TICKS_PER_SECOND,
-    TrackKind::{Audio, Video},
+    GapCause, MediaTime, TICKS_PER_SECOND,
+    TrackKind::{Audio, Preview, Video},
 };
 use dayreel_manifest::{Encoding, Extent, media_playlist};
 
@@ -309,4 +309,49 @@ fn regression_a_session_of_pictures_alone_made_a_discontinuity_amid_the_next() {
             );
         }
     }
+}
+
+/// The sub-stream goes and comes back while the main stream is recorded: neither breaks up the other,
+/// and both are there after a kill.
+#[test]
+fn a_sub_stream_is_recorded_beside_the_main_stream_and_ends_for_itself() {
+    let root = tempfile::tempdir().unwrap();
+    let camera = open(root.path(), Tz::UTC, NOON);
+    let [mut main, mut sub] = camera.archive.recorder().split();
+    for stream in [&mut main, &mut sub] {
+        stream.append(Video, Piece::Init(init(40))).unwrap();
+    }
+    let start = media(NOON);
+    for number in 0..24 {
+        let piece = || chunk(start + number * CHUNK_90K, number % 4 == 0);
+        main.append(Video, piece()).unwrap();
+        match number {
+            8 => {
+                sub.finish().unwrap();
+                sub.interrupted(GapCause::Network);
+            }
+            9..12 => {}
+            _ => sub.append(Video, piece()).unwrap(),
+        }
+    }
+    main.finish().unwrap();
+    // Killed: the last segment of the preview is in no index.
+    drop((main, sub));
+    let check = |archive: &Arc<CameraArchive>| {
+        let today = archive.today().unwrap();
+        let timeline = today.timeline();
+        let segments = |kind| timeline.track(kind).segments().len();
+        assert_eq!((segments(Video), segments(Preview)), (6, 5));
+        assert_eq!(timeline.recorded().len(), 1);
+    };
+    drop(camera);
+    let camera = open(root.path(), Tz::UTC, NOON);
+    check(&camera.archive);
+    let of = |name: &str| {
+        fs::read_to_string(root.path().join("cam/days/2026-11-22").join(name)).unwrap()
+    };
+    let (video, preview) = (of("video.m3u8"), of("preview.m3u8"));
+    assert!(!video.contains("DISCONTINUITY\n"), "{video}");
+    assert!(preview.contains("#DAYREEL-GAP:cause=network"), "{preview}");
+    assert!(of("playlist.m3u8").contains("\npreview.m3u8\n"));
 }

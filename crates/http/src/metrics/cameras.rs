@@ -16,6 +16,8 @@ struct Seen {
     status: CameraStatus,
     counts: CameraCounts,
     gaps: Vec<(&'static str, u64)>,
+    /// Of the sub-stream, if there is one.
+    preview: Option<(CameraStatus, CameraCounts)>,
 }
 
 impl Seen {
@@ -25,6 +27,7 @@ impl Seen {
             id: id.to_string(),
             status: entry.camera().status(),
             counts: entry.camera().counts(),
+            preview: entry.preview().map(|one| (one.status(), one.counts())),
             gaps: gaps.map(|(cause, count)| (cause.name(), count)).into(),
         }
     }
@@ -43,7 +46,13 @@ pub(super) fn cameras(page: &mut Page<'_>, app: &App) -> fmt::Result {
     let seen: Vec<_> = app.cameras().iter().map(Seen::of).collect();
     let tracks = |count: fn(&CameraCounts) -> [u64; 2]| {
         seen.iter().flat_map(move |one| {
-            TRACKS.map(|(kind, name)| (one.and("track", name), count(&one.counts)[kind as usize]))
+            let own = TRACKS
+                .map(|(kind, name)| (one.and("track", name), count(&one.counts)[kind as usize]));
+            let preview = one.preview.iter().map(move |(_, counts)| {
+                let [pictures, _] = count(counts);
+                (one.and("track", TrackKind::Preview.name()), pictures)
+            });
+            own.into_iter().chain(preview)
         })
     };
     page.gauge(
@@ -52,6 +61,22 @@ pub(super) fn cameras(page: &mut Page<'_>, app: &App) -> fmt::Result {
         seen.iter().flat_map(|one| {
             let is_in = |state| u64::from(one.status.state == state);
             CameraState::ALL.map(|state| (one.and("state", state.name()), is_in(state)))
+        }),
+    )?;
+    page.gauge(
+        "dayreel_camera_preview_live",
+        "1 while the sub-stream of the camera delivers, 0 while it does not; missing without one",
+        seen.iter().filter_map(|one| {
+            let (status, _) = one.preview.as_ref()?;
+            Some((one.label(), u64::from(status.state == CameraState::Live)))
+        }),
+    )?;
+    page.counter(
+        "dayreel_camera_preview_reconnects",
+        "Sessions with the sub-stream that were begun after the first",
+        seen.iter().filter_map(|one| {
+            let (status, _) = one.preview.as_ref()?;
+            Some((one.label(), status.reconnects))
         }),
     )?;
     page.gauge(

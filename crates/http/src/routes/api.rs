@@ -1,7 +1,7 @@
 //! `/api/cameras`, `/api/cameras/{cam}`: states, as queried from the pipelines.
 //! `/api/cameras/{cam}/days`: what is kept. `/api/cameras/{cam}/events`: what happened.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header, web};
 use chrono::{DateTime, SecondsFormat};
@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use dayreel_archive::{DaySummary, Gap};
 use dayreel_core::{CameraId, Clock, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind, WallTime};
 use dayreel_manifest::{GAP_90K, Recorded};
-use dayreel_pipeline::{CameraEvent, CameraState, Error};
+use dayreel_pipeline::{CameraEvent, CameraState, CameraStatus, Error, VideoStatus};
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::Schema};
 
@@ -62,6 +62,8 @@ struct CameraView {
     reconnects: u64,
     video: Option<VideoView>,
     audio: Option<AudioView>,
+    /// The sub-stream, if one is configured: it comes and goes for itself.
+    preview: Option<PreviewView>,
     ignored_tracks: Vec<IgnoredView>,
     last_frame_age_s: Option<f64>,
     dropped_frames: u64,
@@ -78,6 +80,19 @@ struct CameraView {
     /// Of today, all tracks.
     bytes_today: u64,
     timezone: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preview)]
+struct PreviewView {
+    state: &'static str,
+    since: String,
+    last_error: Option<ErrorView>,
+    reconnects: u64,
+    video: Option<VideoView>,
+    last_frame_age_s: Option<f64>,
+    dropped_frames: u64,
+    lost_packets: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -192,6 +207,7 @@ impl Example for CameraView {
                 bitrate_bps: 4_000_000,
                 gop_s: 2.0,
             }),
+            preview: None,
             audio: Some(AudioView {
                 codec: "mp4a.40.2".to_owned(),
                 sample_rate_hz: 16_000,
@@ -325,20 +341,12 @@ fn view(entry: &CameraEntry) -> CameraView {
         id: archive.id().clone(),
         state: status.state.name(),
         since: local(status.since, archive.zone()),
-        last_error: status.last_error.map(|error| ErrorView {
-            code: error.code(),
-            message: error.to_string(),
-        }),
+        last_error: status.last_error.map(error_view),
         reconnects: status.reconnects,
-        video: status.video.map(|video| VideoView {
-            codec: video.format.codec,
-            width: video.format.width,
-            height: video.format.height,
-            converted_from: video.converted_from,
-            fps: thousandths(video.fps),
-            bitrate_bps: whole(video.bitrate_bps),
-            gop_s: thousandths(video.gop_s),
-        }),
+        video: status.video.map(video_view),
+        preview: entry
+            .preview()
+            .map(|preview| preview_view(preview.status(), archive.zone())),
         audio: status.audio.map(|audio| AudioView {
             codec: audio.format.codec,
             sample_rate_hz: audio.format.sample_rate_hz,
@@ -355,9 +363,7 @@ fn view(entry: &CameraEntry) -> CameraView {
                 reason: track.reason.text(),
             })
             .collect(),
-        last_frame_age_s: status
-            .last_frame_age
-            .map(|age| thousandths(age.as_secs_f64())),
+        last_frame_age_s: status.last_frame_age.map(age_s),
         dropped_frames: status.dropped_frames,
         lost_packets: status.lost_packets,
         unusable_packets: status.unusable_packets,
@@ -368,6 +374,42 @@ fn view(entry: &CameraEntry) -> CameraView {
         bytes_today,
         timezone: archive.zone().name(),
     }
+}
+
+fn preview_view(status: CameraStatus, zone: Tz) -> PreviewView {
+    PreviewView {
+        state: status.state.name(),
+        since: local(status.since, zone),
+        last_error: status.last_error.map(error_view),
+        reconnects: status.reconnects,
+        video: status.video.map(video_view),
+        last_frame_age_s: status.last_frame_age.map(age_s),
+        dropped_frames: status.dropped_frames,
+        lost_packets: status.lost_packets,
+    }
+}
+
+fn error_view(error: Error) -> ErrorView {
+    ErrorView {
+        code: error.code(),
+        message: error.to_string(),
+    }
+}
+
+fn video_view(video: VideoStatus) -> VideoView {
+    VideoView {
+        codec: video.format.codec,
+        width: video.format.width,
+        height: video.format.height,
+        converted_from: video.converted_from,
+        fps: thousandths(video.fps),
+        bitrate_bps: whole(video.bitrate_bps),
+        gop_s: thousandths(video.gop_s),
+    }
+}
+
+fn age_s(age: Duration) -> f64 {
+    thousandths(age.as_secs_f64())
 }
 
 /// Rounded to thousandths, as JSON shows it.

@@ -17,9 +17,9 @@ use crate::{
 };
 
 const fn content_type(kind: TrackKind) -> &'static str {
-    match kind {
-        TrackKind::Video => "video/mp4",
-        TrackKind::Audio => "audio/mp4",
+    match kind.is_picture() {
+        true => "video/mp4",
+        false => "audio/mp4",
     }
 }
 

@@ -3,7 +3,7 @@
 //! | path | answer |
 //! | --- | --- |
 //! | `/{cam}/stream/{day}/playlist.m3u8` | HLS multivariant playlist |
-//! | `/{cam}/stream/{day}/video.m3u8`, `audio.m3u8` | HLS media playlists of the whole day |
+//! | `/{cam}/stream/{day}/video.m3u8`, `audio.m3u8`, `preview.m3u8` | HLS media playlists of the whole day |
 //! | `/{cam}/stream/{day}/manifest.mpd` | MPEG-DASH |
 //!
 //! With `?window=SECONDS`, of `today` only: its last seconds, for tiles and for devices that have no
@@ -64,6 +64,12 @@ pub(crate) fn routes(routes: &mut Routes) {
     );
     let of_audio = list_of(of_audio);
     routes.add(at("/{cam}/stream/{day}/audio.m3u8").read(Needs::CAMERA, of_audio, audio));
+    let of_preview = says(
+        "get_preview_playlist",
+        "The sub-stream of a day: an HLS media playlist",
+    );
+    let of_preview = list_of(of_preview);
+    routes.add(at("/{cam}/stream/{day}/preview.m3u8").read(Needs::CAMERA, of_preview, preview));
     let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH);
     routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, of_manifest, mpd));
     let of_media = says("get_segment", "A segment or an init segment")
@@ -184,6 +190,15 @@ async fn audio(
     playlist(&app, &path, &query, &request, TrackKind::Audio).await
 }
 
+async fn preview(
+    app: web::Data<App>,
+    path: Path,
+    query: web::Query<Query>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    playlist(&app, &path, &query, &request, TrackKind::Preview).await
+}
+
 async fn playlist(
     app: &App,
     path: &Path,
@@ -289,7 +304,7 @@ fn respond(
 }
 
 fn finished_tag(timeline: &DayTimeline, name: &str, encoding: Encoding) -> EntityTag {
-    let segments: usize = [TrackKind::Video, TrackKind::Audio]
+    let segments: usize = TrackKind::ALL
         .map(|kind| timeline.track(kind).segments().len())
         .iter()
         .sum();

@@ -51,6 +51,11 @@ pub(crate) fn empty_day() -> DayTimeline {
 pub(crate) fn init(kind: TrackKind, codec: u8) -> Init {
     let bytes = Bytes::from(format!("{kind} {codec}"));
     let format = match kind {
+        TrackKind::Preview => TrackFormat::Video(VideoFormat {
+            codec: format!("avc1.42e01{codec}"),
+            width: 640,
+            height: 360,
+        }),
         TrackKind::Video => TrackFormat::Video(VideoFormat {
             codec: format!("avc1.64002{codec}"),
             width: 1920 + 16 * u32::from(codec),
@@ -80,6 +85,7 @@ fn segment(day: &mut DayTimeline, recorded: &Recorded) -> Segment {
     let (per_second, bytes_per_second) = match recorded.kind {
         TrackKind::Video => (25, 250_000),
         TrackKind::Audio => (47, 8_000),
+        TrackKind::Preview => (15, 60_000),
     };
     let of = |rate: u64| u32::try_from(u64::from(recorded.duration_90k) * rate / SECOND).unwrap();
     Segment {

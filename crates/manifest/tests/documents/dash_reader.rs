@@ -43,6 +43,7 @@ fn read_period(period: &dash_mpd_core::Period) -> Period {
         assert_eq!(template.timescale, Some(SECOND));
         offsets.push(template.presentationTimeOffset.unwrap());
         let kind = match set.contentType.as_deref().unwrap() {
+            "video" if representation.id.as_deref() == Some("preview") => TrackKind::Preview,
             "video" => TrackKind::Video,
             "audio" => TrackKind::Audio,
             other => panic!("{other}"),

@@ -15,6 +15,7 @@ use crate::{
 
 const VIDEO: TrackKind = TrackKind::Video;
 const AUDIO: TrackKind = TrackKind::Audio;
+const PREVIEW: TrackKind = TrackKind::Preview;
 
 /// Compares with the file `name`. What differs is written beside the test's other output, so that
 /// it can be looked at and, if it is meant, copied.
@@ -98,6 +99,66 @@ fn a_day_with_sound_a_gap_and_a_new_codec() {
     );
     let finished = manifest(&day, Presentation::Finished, Encoding::Identity).unwrap();
     assert_golden("eventful-finished.mpd", &finished.to_vec());
+}
+
+/// The picture has a gap of a minute; the preview one of its own before that, and other keyframes.
+fn with_preview() -> Vec<Recorded> {
+    let mut recorded = eventful();
+    recorded.retain(|segment| segment.codec == 0);
+    let three = 270_000;
+    recorded.extend(run(PREVIEW, MIDNIGHT_90K + 900, three, 5, 0));
+    recorded.extend(run(PREVIEW, MIDNIGHT_90K + 30 * SECOND, three, 10, 0));
+    recorded.extend(run(PREVIEW, MIDNIGHT_90K + 121 * SECOND, three, 6, 0));
+    by_end(recorded)
+}
+
+#[test]
+fn a_day_with_a_preview_is_a_second_variant_and_a_second_adaptation_set() {
+    let recorded = with_preview();
+    let day = day_of(&recorded);
+    check_dash(&finished_dash(&day), &recorded, false);
+    let multivariant = multivariant_playlist(&day, None).unwrap();
+    let variants = m3u8_rs::parse_master_playlist_res(multivariant.as_bytes()).unwrap();
+    let uris: Vec<_> = variants.variants.iter().map(|one| &one.uri).collect();
+    assert_eq!(uris, ["video.m3u8", "preview.m3u8"]);
+    assert_golden("preview.m3u8", multivariant.as_bytes());
+    assert_golden(
+        "preview-preview.m3u8",
+        &playlist(&day, PREVIEW, false, Extent::Whole),
+    );
+    assert_golden(
+        "preview.mpd",
+        &live_manifest(&day, MIDNIGHT_90K + 141 * SECOND),
+    );
+}
+
+/// RFC 8216 §6.2.4: what is shown at one time has one discontinuity number in all variants.
+#[test]
+fn a_preview_counts_the_spans_of_the_picture_and_begins_none() {
+    let recorded = with_preview();
+    let without: Vec<_> = recorded
+        .iter()
+        .filter(|one| one.kind != PREVIEW)
+        .copied()
+        .collect();
+    let (day, alone) = (day_of(&recorded), day_of(&without));
+    for kind in [VIDEO, AUDIO] {
+        let text = |day| playlist(day, kind, false, Extent::Whole);
+        assert_eq!(text(&day), text(&alone), "{kind}");
+    }
+    // Before and after the gap of the picture; the preview's own is no break.
+    let numbers = |kind| hls(&day, kind, Extent::Whole).unwrap().spans();
+    assert_eq!(numbers(VIDEO), [[7; 15].as_slice(), &[8; 5]].concat());
+    assert_eq!(numbers(PREVIEW), [[7; 15].as_slice(), &[8; 6]].concat());
+}
+
+/// Players that read the multivariant playlist now would wait for a preview that ended long ago.
+#[test]
+fn a_preview_that_has_ended_is_no_variant() {
+    let mut recorded = with_preview();
+    recorded.retain(|one| one.kind != PREVIEW || one.end_90k() < MIDNIGHT_90K + 61 * SECOND);
+    let text = multivariant_playlist(&day_of(&recorded), None).unwrap();
+    assert_eq!(text.matches("#EXT-X-STREAM-INF").count(), 1, "{text}");
 }
 
 #[test]

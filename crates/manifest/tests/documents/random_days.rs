@@ -121,7 +121,7 @@ pub(crate) fn record(stretches: &[Stretch], audio_lag_90k: u64) -> Vec<Recorded>
     }
     recorded.sort_by_key(|segment| {
         let lag_90k = match segment.kind {
-            TrackKind::Video => 0,
+            TrackKind::Video | TrackKind::Preview => 0,
             TrackKind::Audio => audio_lag_90k,
         };
         (segment.end_90k() + lag_90k, segment.kind)

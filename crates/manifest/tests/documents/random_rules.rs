@@ -54,7 +54,7 @@ fn a_period_of_which_nothing_is_left_is_not_in_the_manifest() {
     let days = [stretch(0, true), stretch(1, false), stretch(0, false)];
     let recorded = record(&days, 0);
     // The pictures of the first two are gone, the sound of the first is not.
-    let day = day_of(&recorded).without_first([8, 0]);
+    let day = day_of(&recorded).without_first([8, 0, 0]);
     let periods = finished_dash(&day);
     let ids: Vec<_> = periods.iter().map(|period| period.id.as_str()).collect();
     assert_eq!(ids, ["0", "2"]);
@@ -285,7 +285,7 @@ proptest! {
         let place = trimmed_at.index(recorded.len());
         let (before, after) = recorded.split_at(place);
         let from_90k = recorded[hour_ends_at.index(recorded.len())].start_90k;
-        let dropped = KINDS.map(|kind| {
+        let dropped = TrackKind::ALL.map(|kind| {
             // The newest segment stays, as the hour file that is being written does.
             let own = of_kind(before, kind);
             let older = &own[..own.len().saturating_sub(1)];

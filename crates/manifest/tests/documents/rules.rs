@@ -99,7 +99,7 @@ pub(crate) fn check_dash(periods: &[Period], recorded: &[Recorded], live: bool) 
         .iter()
         .map(|segment| ((segment.kind, segment.start_90k), segment))
         .collect();
-    for kind in [TrackKind::Video, TrackKind::Audio] {
+    for kind in TrackKind::ALL {
         let mut listed = Vec::new();
         for (index, period) in periods.iter().enumerate() {
             let end_90k = periods

@@ -120,7 +120,7 @@ impl Odd {
     /// are out of order.
     pub(crate) fn pairs(&self, given: &[Given], kind: TrackKind) -> Vec<(SentUnit, RecordedUnit)> {
         let track = match kind {
-            TrackKind::Video => Track::Video,
+            TrackKind::Video | TrackKind::Preview => Track::Video,
             TrackKind::Audio => Track::Audio,
         };
         let sent = self.camera.record().units(track);
@@ -146,7 +146,7 @@ impl Odd {
         let zero_90k = |kind| {
             let (sent, unit) = self.pairs(given, kind).swap_remove(0);
             let ticks = match kind {
-                TrackKind::Video => u64::from(sent.number) * PICTURE_90K,
+                TrackKind::Video | TrackKind::Preview => u64::from(sent.number) * PICTURE_90K,
                 TrackKind::Audio => {
                     u64::from(sent.number) * AAC_BLOCK * TICKS_PER_SECOND
                         / u64::from(sent.clock_rate_hz)
@@ -213,7 +213,7 @@ pub(crate) fn assert_pace(units: &[RecordedUnit], most_90k: u64) {
 /// The access units of one track.
 pub(crate) fn film(given: &[Given], kind: TrackKind) -> Film {
     let format = match kind {
-        TrackKind::Video => Format::LengthPrefixed(VideoCodec::H264),
+        TrackKind::Video | TrackKind::Preview => Format::LengthPrefixed(VideoCodec::H264),
         TrackKind::Audio => Format::Raw,
     };
     film_of(given, kind, format)

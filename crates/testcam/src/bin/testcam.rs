@@ -95,6 +95,7 @@ enum LookArgument {
 enum AudioArgument {
     None,
     Aac,
+    AacLatm,
     Alaw,
     Mulaw,
     G726,
@@ -177,6 +178,7 @@ impl AudioArgument {
         match self {
             Self::None => None,
             Self::Aac => Some(AudioCodec::Aac),
+            Self::AacLatm => Some(AudioCodec::AacLatm),
             Self::Alaw => Some(AudioCodec::Alaw),
             Self::Mulaw => Some(AudioCodec::Mulaw),
             Self::G726 => Some(AudioCodec::G726),

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, assert_same, small, small_with};
 use dayreel_testcam::{
-    AudioCodec::{self, Aac, Alaw, G726, L16, Mulaw, Opus},
+    AudioCodec::{self, Aac, AacLatm, Alaw, G726, L16, Mulaw, Opus},
     Camera, ParameterSets, Settings, Track, Transports,
     VideoCodec::{self, H264, H265},
 };
@@ -29,7 +29,7 @@ fn check(settings: Settings, protocol: &str, audio: Option<AudioCodec>) {
         let sound = client.wait_for(Track::Audio, 50).unwrap();
         let sent = assert_same(&camera.sent(Track::Audio).unwrap(), &sound);
         let samples = match codec {
-            Aac => 1024,
+            Aac | AacLatm => 1024,
             Opus => 960,
             L16 => 320,
             Alaw | Mulaw => 160,

@@ -35,6 +35,11 @@ export async function open(video, report) {
     seek(time_s) {
       player.seekToPresentationTime(time_s);
     },
+    // Its keyframes are elsewhere, so each is a track and not a representation.
+    qualities: () => player.getTracksFor("video").map(({ bitrateList }) => bitrateList[0].width),
+    choose(index) {
+      player.setCurrentTrack(player.getTracksFor("video")[index]);
+    },
     goLive() {
       player.seekToOriginalLive();
     },

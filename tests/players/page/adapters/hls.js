@@ -38,6 +38,10 @@ export async function open(video, report) {
     seek(time_s) {
       video.currentTime = time_s;
     },
+    qualities: () => hls.levels.map(({ width }) => width),
+    choose(index) {
+      hls.currentLevel = index;
+    },
     goLive() {
       video.currentTime = hls.liveSyncPosition ?? details().edge;
     },

@@ -346,19 +346,19 @@ fn offsets(listed: &[Listed], expected: Expected) -> Findings {
     findings
 }
 
-/// Compares what an MPD lists of `content` (`video`, `audio`) with the HLS media playlist of the
+/// Compares what an MPD lists of `track` (the id of its Representation) with the HLS media playlist of the
 /// same moment. The MPD may be one update younger or older at its end: only the common part up to
 /// the shorter list is compared, and at most `slack` segments may be missing from either.
 pub fn same_as_hls(
     listed: &[Listed],
-    content: &str,
+    track: &str,
     playlist: &hls::reader::Media,
     slack: usize,
 ) -> Findings {
     let mut findings = Findings::default();
     let dash: Vec<(&str, Option<&str>, u64)> = listed
         .iter()
-        .filter(|list| list.content == content)
+        .filter(|list| list.id == track)
         .flat_map(|list| {
             list.segments.iter().map(move |segment| {
                 (
@@ -378,11 +378,7 @@ pub fn same_as_hls(
         })
         .collect();
     findings.check(dash.len().abs_diff(hls.len()) <= slack, SAME_AS_HLS, || {
-        format!(
-            "{content}: {} segments, HLS lists {}",
-            dash.len(),
-            hls.len()
-        )
+        format!("{track}: {} segments, HLS lists {}", dash.len(), hls.len())
     });
     for (in_dash, in_hls) in dash.iter().zip(&hls) {
         // EXTINF is rounded; the names hold the exact starts.

@@ -77,10 +77,8 @@ pub fn check_ts(text: &str) -> (Media, Findings) {
 /// Start of a segment in 1/90000 s, from its name `[folders/]v-{t}.m4s`.
 pub fn start_90k(uri: &str) -> Option<u64> {
     let name = uri.rsplit('/').next()?.strip_suffix(".m4s")?;
-    let ticks = name
-        .strip_prefix("v-")
-        .or_else(|| name.strip_prefix("a-"))?;
-    ticks.parse().ok()
+    let (track, ticks) = name.split_once('-')?;
+    matches!(track, "v" | "a" | "p").then(|| ticks.parse().ok())?
 }
 
 fn ticks_to_ns(ticks_90k: u64) -> u64 {

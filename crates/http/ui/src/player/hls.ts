@@ -13,8 +13,7 @@ const CONFIG: Partial<HlsConfig> = {
   backBufferLength: 60,
   maxBufferLength: 30,
   maxMaxBufferLength: 60,
-  // There is one quality: nothing to measure.
-  startLevel: 0,
+  // Begins with the camera's own picture; whether the preview is needed shows on the way.
   testBandwidth: false,
   // Fragmented MP4 passes through untouched, so a worker has nothing to do.
   enableWorker: false,
@@ -55,6 +54,9 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
     // The start was worked out from the recorded spans; the playlist knows it exactly.
     source.startWallMs,
   );
+  hls.on(Hls.Events.MANIFEST_PARSED, (_event, { firstLevel }) => {
+    hls.startLevel = firstLevel;
+  });
   hls.on(Hls.Events.FRAG_BUFFERED, () => backoff.reset());
   hls.on(Hls.Events.ERROR, (_event, data) => {
     if (data.fatal) recover(data);
