@@ -241,3 +241,52 @@ fn a_name_is_looked_up_for_each_connection() -> Result<()> {
     until(&client, "state/live")?;
     Ok(())
 }
+
+#[test]
+fn lines_of_the_log_say_of_which_camera_and_request_they_are() -> Result<()> {
+    let camera = Camera::start(settings(160))?;
+    let url = camera.url();
+    let mut setup = Setup::with_cameras([("cam", url.as_str())]);
+    let variables = [
+        ("DAYREEL_LOG_FORMAT", "json"),
+        ("DAYREEL_LOG", "info,gstreamer=debug"),
+        ("GST_DEBUG", "GST_STATES:4"),
+    ];
+    setup.environment = variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let server = Server::start(setup)?;
+    let client = server.client();
+    until(&client, "span/restart")?;
+    let made = client.request("POST", "/cam/moment/generate/4/0", &[])?;
+    let made = made.expect(200)?.json()?;
+    let moment = made["url"].as_str().context("no moment")?;
+    client.request("DELETE", moment, &[])?.expect(204)?;
+
+    let line = |is_it: &dyn Fn(&Value) -> bool| {
+        let found = server.log().wait_for(PATIENCE, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            is_it(&line).then_some(line)
+        });
+        found.with_context(|| server.log().tail(40))
+    };
+    let deleted = line(&|line| line["message"] == "deleted a moment")?;
+    let request = &deleted["span"];
+    ensure!(request["name"] == "request", "{deleted}");
+    ensure!(request["method"] == "DELETE", "{deleted}");
+    ensure!(request["path"] == moment, "{deleted}");
+    ensure!(request["from"] == "127.0.0.1", "{deleted}");
+    ensure!(request["number"].as_u64() >= Some(2), "{deleted}");
+    let live = line(&|line| line["message"] == "live")?;
+    ensure!(live["span"]["name"] == "camera", "{live}");
+    ensure!(live["span"]["id"] == "cam", "{live}");
+    // GStreamer's own.
+    let state = line(&|line| line["category"] == "GST_STATES")?;
+    ensure!(state["target"] == "gstreamer", "{state}");
+    ensure!(
+        state["level"] == "DEBUG" && state["said_as"] == "INFO",
+        "{state}"
+    );
+    ensure!(state["object"].is_string(), "{state}");
+    Ok(())
+}

@@ -332,7 +332,7 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
     let log = fs::read(server.path("log"))?;
     // It was as talkative as it can be.
     let text = String::from_utf8_lossy(&log);
-    for word in ["TRACE", "DEBUG", "LOG ", "rtsp"] {
+    for word in ["TRACE", "DEBUG", "said_as=\"LOG\"", "rtsp"] {
         ensure!(
             text.contains(word),
             "the log of {} bytes has no {word}",

@@ -27,8 +27,12 @@ use crate::{listeners::Listeners, timelapse::TimelapseThread};
 /// Cameras that are removed or changed have so long to complete their recordings.
 const END_TIMEOUT: Duration = Duration::from_millis(2500);
 
+/// A camera of which a thread has panicked is started anew no sooner after its start.
+const LEAST_RUN: Duration = Duration::from_secs(5);
+
 /// A camera that runs, and what it was told.
 struct Running {
+    since: Instant,
     config: CameraConfig,
     archive: Arc<CameraArchive>,
     camera: Arc<Camera>,
@@ -46,6 +50,8 @@ pub(crate) struct Fleet {
     /// As it was at the start.
     server: ServerConfig,
     running: Vec<Running>,
+    /// Have panicked and ended, and are to be started anew.
+    down: Vec<(CameraConfig, Left)>,
     /// Were to end and have not, as far as is known.
     lingering: Vec<(CameraId, Arc<Camera>)>,
     timelapses: TimelapseThread,
@@ -65,7 +71,15 @@ impl Fleet {
         settings: &Settings,
         reloads: Option<Reloads>,
     ) -> Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self::start_at(store, settings, reloads, Arc::new(SystemClock))
+    }
+
+    fn start_at(
+        store: Store,
+        settings: &Settings,
+        reloads: Option<Reloads>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let moments = MomentDesk::new(Handle::current());
         let mut running = Vec::new();
         for config in &settings.cameras {
@@ -95,6 +109,7 @@ impl Fleet {
             moments,
             server: settings.server.clone(),
             running,
+            down: Vec::new(),
             lingering: Vec::new(),
             retention,
             app,
@@ -144,6 +159,39 @@ impl Fleet {
             .count()
     }
 
+    /// Whether there is something to [mend](Self::mend).
+    pub(crate) fn is_broken(&self) -> bool {
+        !self.down.is_empty() || self.running.iter().any(Running::is_broken)
+    }
+
+    /// Starts those cameras anew of which a thread has panicked. The others are not touched. Blocks its
+    /// thread while those end.
+    pub(crate) fn mend(&mut self) {
+        let (broken, fine): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(Running::is_broken);
+        self.running = fine;
+        let configs: Vec<_> = broken.iter().map(|one| one.config.clone()).collect();
+        let left = self.end(broken);
+        self.down.extend(configs.into_iter().zip(left));
+        for (config, left) in std::mem::take(&mut self.down) {
+            match self.begin(&config, std::slice::from_ref(&left)) {
+                Ok(one) => {
+                    tracing::warn!(camera = %config.id, "started anew after a panic");
+                    self.running.push(one);
+                }
+                Err(error) => {
+                    tracing::error!(camera = %config.id, "cannot be started anew: {error:#}");
+                    self.down.push((config, left));
+                }
+            }
+        }
+        self.app.show(entries(&self.running));
+        let min_free_bytes = self.retention.storage().min_free_bytes;
+        self.retention
+            .look_after(kept(&self.running), min_free_bytes);
+    }
+
     /// Makes the cameras as `settings` says. Waits for those that end. Blocks its thread.
     ///
     /// # Errors
@@ -157,7 +205,8 @@ impl Fleet {
             .into_iter()
             .partition(|one| wanted(&one.config.id).is_some_and(|new| !one.must_restart(new)));
         let ended: Vec<_> = end.iter().map(|one| one.config.id.clone()).collect();
-        let left = self.end(end);
+        let mut left = self.end(end);
+        left.extend(self.down.drain(..).map(|(_, left)| left));
         for new in &settings.cameras {
             if let Some(one) = keep.iter_mut().find(|one| one.config.id == new.id) {
                 match one.config == *new {
@@ -307,6 +356,7 @@ impl Running {
         let camera = Arc::new(camera);
         let streams = (&camera, preview.as_ref());
         Ok(Self {
+            since: Instant::now(),
             entry: Arc::new(entry(config, &archive, streams, clock, moments)),
             config: config.clone(),
             archive,
@@ -318,6 +368,11 @@ impl Running {
     /// The main stream, and the sub-stream if there is one.
     fn streams(&self) -> impl Iterator<Item = &Arc<Camera>> {
         iter::once(&self.camera).chain(&self.preview)
+    }
+
+    /// Whether it is to be started anew.
+    fn is_broken(&self) -> bool {
+        self.since.elapsed() >= LEAST_RUN && self.streams().any(|stream| stream.has_panicked())
     }
 
     /// Whether its pipeline has to be told something else.
@@ -439,3 +494,6 @@ fn moment_settings(config: &CameraConfig) -> MomentSettings {
         gif_max_bytes: usize::try_from(config.gif_max_bytes).unwrap_or(usize::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,9 @@ use crate::{cli::ConfigArgs, fleet::Fleet, open_files, watch::watch};
 /// How often a camera that is waited for is asked.
 const LIVE_POLL: Duration = Duration::from_millis(20);
 
+/// How often it is looked for cameras that have panicked.
+const MEND_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often it is looked for what is to be deleted, and for the room on the disk: at 16 cameras
 /// with 8 Mbit/s, 160 MB are written meanwhile.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(10);
@@ -139,7 +142,8 @@ impl Server {
             Arc::clone(&app),
             listeners.clone(),
         );
-        let mut others = vec![expiring, tokio::spawn(watching)];
+        let mending = tokio::spawn(mend_cameras(Arc::clone(&fleet)));
+        let mut others = vec![expiring, tokio::spawn(watching), mending];
         if let Some((config, asked, reloads)) = self.reloads {
             let reloading = reload_when_asked(Arc::clone(&fleet), config, asked);
             others.extend([
@@ -181,6 +185,22 @@ impl Server {
             late => tracing::error!(cameras = late, "not all recordings could be closed in time"),
         }
         served.context("the HTTP server failed")
+    }
+}
+
+/// Starts cameras anew of which a thread has panicked.
+async fn mend_cameras(fleet: Arc<Mutex<Fleet>>) {
+    let mut tick = tokio::time::interval(MEND_INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let mut fleet = Arc::clone(&fleet).lock_owned().await;
+        if !fleet.is_broken() {
+            continue;
+        }
+        if let Err(error) = tokio::task::spawn_blocking(move || fleet.mend()).await {
+            tracing::error!(%error, "a camera could not be started anew");
+        }
     }
 }
 

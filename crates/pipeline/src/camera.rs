@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -16,6 +17,8 @@ use parking_lot::Mutex;
 use crate::{
     CameraCounts, CameraEvent, CameraSettings, CameraStatus, Error, LiveView, PieceSink, Ring,
     events::Events,
+    log::span_of,
+    panics::caught,
     shared::Shared,
     source::Observed,
     supervisor::{Input, Supervisor},
@@ -66,11 +69,15 @@ impl Camera {
         let shared = Arc::new(Shared::new(settings, clock, writer, events, recorded_until));
         let (inputs, received) = channel();
         let (alive, ended) = channel();
+        let owned = Arc::clone(&shared);
         let supervisor = Supervisor::new(Arc::clone(&shared), received, inputs.clone());
         thread::Builder::new()
             .name(name)
             .spawn(move || {
-                supervisor.run();
+                let _camera = span_of(&owned.settings.id).entered();
+                if caught(|| supervisor.run()).is_err() {
+                    owned.has_panicked.store(true, Ordering::Release);
+                }
                 drop(alive);
             })
             .map_err(thread_error)?;
@@ -110,6 +117,12 @@ impl Camera {
     /// What is seen of its clocks.
     pub(crate) fn observed(&self) -> &Observed {
         &self.shared.packets.observed
+    }
+
+    /// Whether a thread has panicked without which nothing is recorded. It does not come back: end the
+    /// camera and start another.
+    pub fn has_panicked(&self) -> bool {
+        self.shared.has_panicked.load(Ordering::Acquire) || self.shared.writer.has_panicked()
     }
 
     /// Waits until the camera is as `wanted`, at most until `deadline`. Asks whenever the state may

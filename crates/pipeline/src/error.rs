@@ -28,6 +28,10 @@ pub enum Error {
     #[error("the pipeline of the camera cannot be built")]
     Build(#[from] glib::BoolError),
 
+    /// Our own fault: the log says where.
+    #[error("a thread of the camera has panicked")]
+    Panicked,
+
     /// 401 or 403.
     #[error("the camera refused user or password")]
     Auth,
@@ -89,7 +93,8 @@ impl Error {
             | Self::Register(_)
             | Self::MissingElements(_)
             | Self::Thread(_)
-            | Self::Build(_) => Kind::Internal,
+            | Self::Build(_)
+            | Self::Panicked => Kind::Internal,
             _ => Kind::Unavailable,
         }
     }
@@ -97,7 +102,11 @@ impl Error {
     /// A stable word for programs: the `code` of `last_error`.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Init(_) | Self::Register(_) | Self::Thread(_) | Self::Build(_) => "internal",
+            Self::Init(_)
+            | Self::Register(_)
+            | Self::Thread(_)
+            | Self::Build(_)
+            | Self::Panicked => "internal",
             Self::MissingElements(_) => "missing_elements",
             Self::Auth => "camera_auth",
             Self::NotFound => "camera_path_not_found",

@@ -27,6 +27,7 @@ use tracing::{debug, warn};
 use crate::{
     Error,
     branches::{Branch, record, ring},
+    log::span_of,
     offer::{Offer, Verdict},
     shared::Shared,
     source::{Source, TrackEntry, Tracks},
@@ -115,6 +116,7 @@ impl Session {
         self.parts.is_over.store(true, Ordering::Release);
         let name = format!("end {}", self.parts.shared.settings.id);
         let ended = thread::Builder::new().name(name).spawn(move || {
+            let _camera = span_of(&self.parts.shared.settings.id).entered();
             let deadline = Instant::now() + patience;
             self.source.end(patience / 2);
             let records = self.parts.complete(deadline);
@@ -129,6 +131,23 @@ impl Session {
         if let Err(error) = ended {
             // The session has been dropped with the closure: its elements warn, nothing leaks.
             warn!(%error, "no thread to end a session in");
+        }
+    }
+}
+
+/// For a session that nobody ends: its supervisor has panicked. Of one that has ended, nothing is left to do.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.parts.is_over.store(true, Ordering::Release);
+        self.source.begin_end();
+        if self.pipeline.current_state() == gst::State::Null {
+            return;
+        }
+        let pipeline = self.pipeline.clone();
+        let stopped = thread::Builder::new().spawn(move || pipeline.set_state(gst::State::Null));
+        if let Err(error) = stopped {
+            // Its elements warn, and go with the process.
+            warn!(%error, "no thread to stop a pipeline in");
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) sound_ring: Arc<Ring>,
     pub(crate) writer: Writer,
     pub(crate) events: Arc<Events>,
+    /// The supervisor has ended by that.
+    pub(crate) has_panicked: AtomicBool,
     /// What became of the camera's packets.
     pub(crate) packets: Arc<PacketCounts>,
     /// When the camera was started.
@@ -98,6 +100,7 @@ impl Shared {
             sound_ring: Arc::new(Ring::new(RingSettings::AUDIO)),
             writer,
             events,
+            has_panicked: AtomicBool::new(false),
             packets: Arc::default(),
             origin: Instant::now(),
             media_clock: Mutex::new(MediaClock::after(recorded_until)),

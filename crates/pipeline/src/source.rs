@@ -52,7 +52,7 @@ pub use self::{
     tls::TlsSettings,
     watch::{RtpClockReport, SenderReports},
 };
-use crate::{CameraSettings, Error};
+use crate::{CameraSettings, Error, log::span_of, panics::caught};
 
 /// What a source is to do with what it finds.
 pub(crate) trait Tracks: Send + 'static {
@@ -110,7 +110,8 @@ impl Source {
                 counts,
                 stop: stopper,
             };
-            if let Err(error) = source.run()
+            let _camera = span_of(&source.settings.id).entered();
+            if let Err(error) = caught(|| source.run()).flatten()
                 && !source.stop.is_over()
             {
                 failed(error);
@@ -122,6 +123,11 @@ impl Source {
         let thread = thread::Builder::new().name(name).spawn(work);
         thread.map_err(|error| Error::Thread(error.kind()))?;
         Ok(Self { stop, ended })
+    }
+
+    /// Lets it end, without waiting for that.
+    pub(crate) fn begin_end(&self) {
+        self.stop.stop();
     }
 
     /// Ends it: says goodbye to the camera, and waits until nothing more comes, at most `patience`.

@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use crate::{
     Error,
     offer::{Payload, Sound},
+    panics,
     session::{Event, Parts},
     track::turns::{Turn, Turns},
     transcode,
@@ -220,8 +221,10 @@ fn stamp(
         span: None,
         segment: gst::FormattedSegment::new(),
     });
-    pad.add_probe(
+    panics::add_probe(
+        &pad,
         gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM,
+        Arc::downgrade(parts),
         move |pad, info| {
             let (verdict, begins_span) = stamper.lock().step(info);
             if begins_span {
@@ -364,7 +367,7 @@ fn renew_recording(kind: TrackKind, tee: &gst::Element, parts: &Arc<Parts>) -> R
     let tee = tee.downgrade();
     let turns = Mutex::new(Turns::default());
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
-    pad.add_probe(kinds, move |_, info| {
+    panics::add_probe(&pad, kinds, parts.clone(), move |_, info| {
         let Some((parts, tee)) = parts.upgrade().zip(tee.upgrade()) else {
             return gst::PadProbeReturn::Ok;
         };

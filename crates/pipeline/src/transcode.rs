@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use crate::{
     frame::{Recolour, recolour},
     offer::OtherVideo,
+    panics,
     session::Parts,
 };
 
@@ -64,7 +65,7 @@ fn elements(
         OtherVideo::Mpeg4 => ("rtpmp4vdepay", Some("mpeg4videoparse"), "avdec_mpeg4"),
     };
     let queue = queue()?;
-    watch_load(&queue, parts)?;
+    watch_load(&queue, parts.clone())?;
     let mut decoder = gst::ElementFactory::make(decode)
         // A damaged picture is left out; it ends nothing.
         .property("max-errors", -1);
@@ -80,7 +81,7 @@ fn elements(
         .build()?;
     let crop = gst::ElementFactory::make("videocrop").build()?;
     let encoder = encoder()?;
-    prepare(&crop, &encoder)?;
+    prepare(&crop, &encoder, parts)?;
     let parser = gst::ElementFactory::make("h264parse").build()?;
     let units = gst::Caps::builder("video/x-h264")
         .field("stream-format", "avc")
@@ -136,7 +137,8 @@ fn watch_load(queue: &gst::Element, parts: Weak<Parts>) -> Result<(), glib::Bool
         .ok_or_else(|| glib::bool_error!("the queue has no sink pad"))?;
     let weak = queue.downgrade();
     let is_skipping = Mutex::new(false);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    let own = parts.clone();
+    panics::add_probe(&pad, gst::PadProbeType::BUFFER, own, move |_, info| {
         let (Some(queue), Some(unit)) = (weak.upgrade(), info.buffer()) else {
             return gst::PadProbeReturn::Ok;
         };
@@ -180,14 +182,20 @@ fn may_pass(is_skipping: &mut bool, load: Load, needs_others: bool) -> bool {
 
 /// Lets pictures reach the encoder in even size and in colours that players know, and asks it for
 /// keyframes.
-fn prepare(crop: &gst::Element, encoder: &gst::Element) -> Result<(), glib::BoolError> {
+fn prepare(
+    crop: &gst::Element,
+    encoder: &gst::Element,
+    parts: Weak<Parts>,
+) -> Result<(), glib::BoolError> {
     let no_sink = || glib::bool_error!("an element has no sink pad");
     let entry = crop.static_pad("sink").ok_or_else(no_sink)?;
     let weak = crop.downgrade();
     // One streaming thread calls them: locks are never waited for.
     let colours = Mutex::new(None);
-    entry.add_probe(
+    panics::add_probe(
+        &entry,
         gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM,
+        parts.clone(),
         move |_, info| {
             let mut colours = colours.lock();
             match &mut info.data {
@@ -212,14 +220,19 @@ fn prepare(crop: &gst::Element, encoder: &gst::Element) -> Result<(), glib::Bool
     );
     let entry = encoder.static_pad("sink").ok_or_else(no_sink)?;
     let keyframe = Mutex::new(None);
-    entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let pts = info.buffer().and_then(|picture| picture.pts());
-        if pts.is_some_and(|pts| is_due(&mut keyframe.lock(), pts)) {
-            // It concerns the picture after it, which is this one.
-            pad.send_event(gst_video::DownstreamForceKeyUnitEvent::builder().build());
-        }
-        gst::PadProbeReturn::Ok
-    });
+    panics::add_probe(
+        &entry,
+        gst::PadProbeType::BUFFER,
+        parts,
+        move |pad, info| {
+            let pts = info.buffer().and_then(|picture| picture.pts());
+            if pts.is_some_and(|pts| is_due(&mut keyframe.lock(), pts)) {
+                // It concerns the picture after it, which is this one.
+                pad.send_event(gst_video::DownstreamForceKeyUnitEvent::builder().build());
+            }
+            gst::PadProbeReturn::Ok
+        },
+    );
     Ok(())
 }
 
@@ -338,7 +351,7 @@ mod tests {
         let source = gst::parse::bin_from_description(source, true).unwrap();
         let crop = gst::ElementFactory::make("videocrop").build().unwrap();
         let encoder = encoder().unwrap();
-        prepare(&crop, &encoder).unwrap();
+        prepare(&crop, &encoder, Weak::new()).unwrap();
         let sink = gst_app::AppSink::builder().sync(false).build();
         let elements = [source.upcast(), crop, encoder, sink.clone().upcast()];
         pipeline.add_many(&elements).unwrap();

@@ -14,7 +14,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -27,7 +27,7 @@ use dayreel_core::{CameraId, GapCause, Kind, MediaTime, TrackKind};
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use crate::{RecordingError, counts::Writes, events::Events};
+use crate::{RecordingError, counts::Writes, events::Events, log::span_of, panics::caught};
 
 /// Most bytes that may wait: 8 s at 16 Mbit/s.
 const MOST_BYTES: usize = 16 << 20;
@@ -114,6 +114,8 @@ struct Load {
     bytes: AtomicUsize,
     pieces: AtomicUsize,
     dropped_units: AtomicU64,
+    /// The thread has ended by that.
+    has_panicked: AtomicBool,
     /// Since when the writer has been at what it is doing; `None` while it waits for orders.
     busy_since: Mutex<Option<Instant>>,
     /// Why nothing is recorded, while that is so.
@@ -160,7 +162,12 @@ impl Writer {
         thread::Builder::new()
             .name(format!("write {id}"))
             .spawn(move || {
-                work.run(&received);
+                let _camera = span_of(&work.camera).entered();
+                if caught(|| work.run(&received)).is_err() {
+                    work.load.has_panicked.store(true, Ordering::Release);
+                }
+                // What it recorded into is free for another.
+                drop(work);
                 // Nobody waits any more if this fails.
                 let _ = ended.send(());
             })?;
@@ -206,6 +213,11 @@ impl Writer {
             self.done.lock().recv_timeout(rest),
             Err(RecvTimeoutError::Timeout)
         )
+    }
+
+    /// Whether the thread has panicked: nothing more is recorded.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.load.has_panicked.load(Ordering::Acquire)
     }
 
     /// Access units that did not fit into the queue or could not be written.

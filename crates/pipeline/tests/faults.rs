@@ -16,8 +16,9 @@ use std::{
 };
 
 use common::{Given, Recorded, deadline, settings, timing};
-use dayreel_core::{Kind, TrackKind};
-use dayreel_pipeline::{CameraState, CameraStatus, Timing};
+use dayreel_archive::Piece;
+use dayreel_core::{Clock, Kind, SystemClock, TrackKind, WallTime};
+use dayreel_pipeline::{CameraState, CameraStatus, PieceSink, Timing};
 use dayreel_testcam::{Camera, Gop, Login, LoginMethod, PictureSettings, Settings, Source};
 
 fn small() -> Settings {
@@ -343,4 +344,111 @@ fn a_camera_that_falls_silent_can_be_shut_down_in_time() {
         recorded.camera.shutdown(deadline),
         "it was not done after 5 s"
     );
+}
+
+/// The machine's clock, which panics once when a thread of a certain name asks for the time.
+#[derive(Debug, Default)]
+struct PanickingClock {
+    /// What the name begins with, while it has yet to happen.
+    victim: parking_lot::Mutex<Option<&'static str>>,
+}
+
+impl PanickingClock {
+    fn arm(&self, victim: &'static str) {
+        *self.victim.lock() = Some(victim);
+    }
+}
+
+impl Clock for PanickingClock {
+    fn now(&self) -> WallTime {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default();
+        let is_victim = self
+            .victim
+            .lock()
+            .take_if(|victim| name.starts_with(*victim))
+            .is_some();
+        assert!(!is_victim, "the clock panics, as it was told to");
+        SystemClock.now()
+    }
+}
+
+/// Two cameras that are live, and the clock of the first.
+fn two_live() -> ([Camera; 2], [Recorded; 2], Arc<PanickingClock>) {
+    let cameras = [(); 2].map(|()| Camera::start(small()).unwrap());
+    let clock = Arc::new(PanickingClock::default());
+    let first = Recorded::start_at(settings(&cameras[0].url()), clock.clone());
+    let recorded = [first, Recorded::start(settings(&cameras[1].url()))];
+    for one in &recorded {
+        let is_live = |status: &CameraStatus| status.state == CameraState::Live;
+        assert!(one.camera.wait_until(deadline(), is_live).is_some());
+    }
+    (cameras, recorded, clock)
+}
+
+#[test]
+fn a_panic_in_a_streaming_thread_ends_one_session_of_one_camera() {
+    let (_cameras, [first, second], clock) = two_live();
+    // In a probe on a pad, with GStreamer's functions above it.
+    clock.arm("rtsp");
+    let status = failed_with(&first, "internal");
+    assert_eq!(
+        status.last_error.unwrap().to_string(),
+        "a thread of the camera has panicked"
+    );
+    let is_back =
+        |status: &CameraStatus| status.state == CameraState::Live && status.reconnects == 1;
+    let back = first.camera.wait_until(deadline(), is_back);
+    assert!(back.is_some(), "{:?}", first.camera.status());
+    first.until(|given| matches!(given, Given::Finish));
+    first.until(|given| matches!(given, Given::Chunk(TrackKind::Video, _)));
+    assert!(!first.camera.has_panicked());
+    assert_eq!(second.camera.status().reconnects, 0);
+    assert_eq!(second.camera.status().state, CameraState::Live);
+}
+
+#[test]
+fn a_supervisor_that_panics_leaves_nothing_behind_and_says_so() {
+    let (mut cameras, [first, second], clock) = two_live();
+    assert!(!first.camera.has_panicked());
+    clock.arm("camera");
+    cameras[0].stop().unwrap();
+    let end = deadline();
+    while !first.camera.has_panicked() {
+        assert!(Instant::now() < end, "{:?}", first.camera.status());
+        thread::yield_now();
+    }
+    // What is left of it ends.
+    first.end();
+    assert!(!second.camera.has_panicked());
+    assert_eq!(second.camera.status().reconnects, 0);
+}
+
+/// A recorder that panics at the first picture.
+struct PanickingSink;
+
+impl PieceSink for PanickingSink {
+    fn append(&mut self, _: TrackKind, _: Piece) -> Result<(), dayreel_archive::Error> {
+        panic!("the recorder panics, as it was told to")
+    }
+
+    fn finish(&mut self) -> Result<(), dayreel_archive::Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_panics_says_so_and_the_camera_can_be_ended() {
+    dayreel_pipeline::init().unwrap();
+    let camera = Camera::start(small()).unwrap();
+    let clock = Arc::new(SystemClock);
+    let watched =
+        dayreel_pipeline::Camera::start_with(settings(&camera.url()), PanickingSink, clock);
+    let watched = watched.unwrap();
+    let end = deadline();
+    while !watched.has_panicked() {
+        assert!(Instant::now() < end, "{:?}", watched.status());
+        thread::yield_now();
+    }
+    assert!(watched.shutdown(deadline()));
 }

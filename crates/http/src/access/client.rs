@@ -1,6 +1,9 @@
 //! Where a request comes from: the address at the other end, or what a proxy of `trusted_proxies` says.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use actix_web::{
     Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _,
@@ -17,6 +20,7 @@ use actix_web::{
 };
 use dayreel_config::IpNet;
 use dayreel_core::Kind;
+use tracing::Instrument as _;
 
 use super::{Door, link::LinkText};
 use crate::{app::App, error::ApiError};
@@ -113,10 +117,23 @@ pub(crate) async fn enter<B: MessageBody>(
     let has_base = !rules.base.prefix().is_empty();
     let by_proxy = rules.proxies.iter().any(|net| net.contains(&peer));
     client.is_below_base = has_base && (below.is_some() || by_proxy);
+    let address = client.address;
     request.extensions_mut().insert(client);
     open_link(&mut request);
-    Ok(next.call(request).await?.map_into_left_body())
+    // Of a link, only what it opens is said: who reads the log may not open it.
+    let span = tracing::info_span!(
+        "request",
+        number = REQUESTS.fetch_add(1, Ordering::Relaxed),
+        method = %request.method(),
+        path = request.path(),
+        from = %address
+    );
+    let answered = next.call(request).instrument(span).await?;
+    Ok(answered.map_into_left_body())
 }
+
+/// Since the start, so that lines of the log can be told apart.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 /// What trusted proxies say, the nearest of which is `peer`, or else what we see.
 fn client(

@@ -393,7 +393,7 @@ impl Drop for Receiving {
             {
                 datagrams.stop();
                 if let Some(receiver) = receiver.take() {
-                    // A panic in it has been told of by the panic hook.
+                    // A panic in it has been told of by the panic hook; the session ends of the silence.
                     let _ = receiver.join();
                 }
             }
@@ -444,9 +444,10 @@ impl Track {
                 datagrams.open_way();
                 let receiving = Arc::clone(&datagrams);
                 let name = format!("rtp {}", reader.settings.id);
+                let camera = tracing::Span::current();
                 let receiver = thread::Builder::new()
                     .name(name)
-                    .spawn(move || receiving.receive())
+                    .spawn(move || camera.in_scope(|| receiving.receive()))
                     .map_err(|error| Error::Thread(error.kind()))?;
                 Incoming::Ports {
                     datagrams,
