@@ -27,7 +27,7 @@ const MS_NS: i64 = 1_000_000;
 const WINDOW_NS: i64 = 1_000 * MS_NS;
 /// How long sound waits for a picture and for reports. A sender reports within 3.08 s of its start (RFC
 /// 3550 §6.3.1: 2.5 s × 1.5 / 1.21828).
-const MOST_WAIT_NS: i64 = 3_200 * MS_NS;
+pub(crate) const MOST_WAIT_NS: i64 = 3_200 * MS_NS;
 /// How far reports may be from what arrival says. More is no encoder, but a clock that is wrong.
 const MOST_OFF_NS: i64 = 500 * MS_NS;
 /// How far two reports of a track may be apart. Cameras that read another clock for each, or round, are

@@ -6,7 +6,7 @@ use gstreamer as gst;
 use tracing::{info, warn};
 
 use super::{Inner, mux::Mux, window::TARGET_S};
-use crate::{Ring, branches::ring::Fresh, track::pts_to_90k};
+use crate::{Ring, alignment::MOST_WAIT_NS, branches::ring::Fresh, track::pts_to_90k};
 
 /// So much of the past is shown at once: three segments, and the two that hlssink3 holds back until
 /// the GOP after them is complete.
@@ -16,9 +16,10 @@ const BACK: Duration = Duration::from_secs(5 * TARGET_S);
 const LATE_SOUND: gst::ClockTime = gst::ClockTime::from_seconds(3);
 
 /// How much has to have come before a span begins, so that its sound is there: a player that begins
-/// without stays without, and sound waits for a second at the begin of a session (`rtp_clock.rs`).
-/// Nothing is late by it: the first segment of hlssink3 takes longer.
-const SETTLED: gst::ClockTime = gst::ClockTime::from_seconds(2);
+/// without stays without, and at the begin of a session sound waits until it is aligned. That is little
+/// more than the first segment of hlssink3 takes.
+const SETTLED: gst::ClockTime = gst::ClockTime::from_seconds(4);
+const _: () = assert!(SETTLED.nseconds() > MOST_WAIT_NS.unsigned_abs() + 500_000_000);
 
 /// A camera that is silent for so long completes the last segment.
 const SILENCE: Duration = Duration::from_secs(5);
