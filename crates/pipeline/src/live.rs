@@ -81,6 +81,8 @@ struct State {
     is_made: bool,
     is_closed: bool,
     last_request: Instant,
+    /// How many wait for the first segment.
+    waiting: usize,
     dropped: u64,
 }
 
@@ -96,6 +98,7 @@ impl LiveView {
                 is_made: false,
                 is_closed: false,
                 last_request: Instant::now(),
+                waiting: 0,
                 dropped: 0,
             }),
             changed: Notify::new(),
@@ -109,6 +112,7 @@ impl LiveView {
     pub async fn playlist(&self) -> Result<String, LiveError> {
         let inner = &self.0;
         let first = async {
+            let _waiting = Waiting::begin(inner);
             loop {
                 let changed = inner.changed.notified();
                 {
@@ -232,14 +236,15 @@ impl Inner {
                 if state.is_closed {
                     return;
                 }
-                state.last_request + self.idle
+                (state.waiting == 0).then_some(state.last_request + self.idle)
             };
-            if until <= Instant::now() {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep_until(until) => {}
-                () = changed => {}
+            match until {
+                None => changed.await,
+                Some(until) if until <= Instant::now() => return,
+                Some(until) => tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    () = changed => {}
+                },
             }
         }
     }
@@ -257,6 +262,27 @@ impl Inner {
         if pictures > 0 {
             self.state.lock().dropped += pictures;
         }
+    }
+}
+
+/// Somebody who waits for the first segment: until it is there, or they go, nobody is idle.
+struct Waiting<'i>(&'i Inner);
+
+impl<'i> Waiting<'i> {
+    fn begin(inner: &'i Inner) -> Self {
+        inner.state.lock().waiting += 1;
+        Self(inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        {
+            let mut state = self.0.state.lock();
+            state.waiting -= 1;
+            state.last_request = Instant::now();
+        }
+        self.0.changed.notify_waiters();
     }
 }
 

@@ -105,6 +105,19 @@ fn it_comes_and_goes_a_hundred_times_and_the_recording_loses_nothing() {
     assert!(units > 100, "{units}");
 }
 
+/// Where the first segment took longer than nobody had asked for, it was begun again and again.
+#[test]
+fn regression_who_waited_for_the_first_segment_was_nobody() {
+    let camera = camera();
+    let recorded = recorded(&camera, Duration::ZERO);
+    recorded.until(|given| matches!(given, Given::Chunk(TrackKind::Video, _)));
+    runtime().block_on(async {
+        let playlist = recorded.camera.live().playlist().await.unwrap();
+        assert!(playlist.contains(".ts\n"), "{playlist}");
+        ended(&recorded).await;
+    });
+}
+
 #[test]
 fn a_camera_that_connects_again_goes_on_with_a_discontinuity_and_loses_nothing_else() {
     let mut camera = camera();
