@@ -7,10 +7,7 @@ use mp4_atom::{
 };
 
 use super::pieces::{Placed, Stretch};
-use crate::{
-    cmaf::{find, next_box},
-    day_state::KINDS,
-};
+use crate::cmaf::{find, next_box};
 
 /// Of the movie and of all tracks: 1/90000 s.
 #[expect(clippy::cast_possible_truncation, reason = "90000")]
@@ -68,7 +65,8 @@ fn moov(stretch: &Stretch, placed: &Placed) -> Result<Vec<u8>> {
         }),
         trex: Vec::new(),
     };
-    for kind in KINDS {
+    // The picture as it is recorded, not its preview.
+    for kind in [TrackKind::Video, TrackKind::Audio] {
         let Some(init) = &stretch.inits[kind as usize] else {
             continue;
         };
