@@ -202,11 +202,15 @@ fn players_seek_in_a_whole_day() -> Result<()> {
 fn moments_play_in_a_plain_video() -> Result<()> {
     const LENGTH_S: u32 = 4;
     const MUTE: &str = "mute";
-    let scene = Scene::start_with(|setup, camera| {
-        let url = camera.url();
+    // One of its own: gst-rtsp-server refuses the sound of a stream that began without.
+    let mute = Scene::camera()?;
+    let scene = Scene::start_with(|setup| {
+        let url = mute.url();
         setup.cameras += &format!("[[camera]]\nid = \"{MUTE}\"\nrtsp = \"{url}\"\naudio = false\n");
     })?;
-    scene.wait_recorded(8)?;
+    for id in [CAMERA, MUTE] {
+        scene.wait_recorded_of(id, 8)?;
+    }
     let client = scene.server.client();
     let steps = vec![
         Step::Start,

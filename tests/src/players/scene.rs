@@ -49,18 +49,18 @@ impl Scene {
     /// # Errors
     /// Either does not start.
     pub fn start() -> Result<Self> {
-        Self::start_with(|_, _| {})
+        Self::start_with(|_| {})
     }
 
     /// The same, with a setup that is changed before.
     ///
     /// # Errors
     /// Either does not start.
-    pub fn start_with(change: impl FnOnce(&mut Setup, &Camera)) -> Result<Self> {
+    pub fn start_with(change: impl FnOnce(&mut Setup)) -> Result<Self> {
         let turn = turn();
         let camera = Self::camera()?;
         let mut setup = Self::setup(&camera, &zone_at_noon());
-        change(&mut setup, &camera);
+        change(&mut setup);
         let server = Server::start(setup)?;
         Self::of(server, camera, turn)
     }
@@ -143,7 +143,11 @@ impl Scene {
         Ok((Self::of(server, camera, turn)?, midnight))
     }
 
-    fn camera() -> Result<Camera> {
+    /// A camera like that of the scene.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn camera() -> Result<Camera> {
         Camera::start(Settings {
             source: Source::Picture(PictureSettings {
                 fps: FPS,
@@ -176,8 +180,16 @@ impl Scene {
     /// # Errors
     /// That takes half a minute longer than it should.
     pub fn wait_recorded(&self, seconds: u32) -> Result<()> {
+        self.wait_recorded_of(CAMERA, seconds)
+    }
+
+    /// The same, of a camera that was added.
+    ///
+    /// # Errors
+    /// That takes half a minute longer than it should.
+    pub fn wait_recorded_of(&self, id: &str, seconds: u32) -> Result<()> {
         let client = self.server.client();
-        let path = format!("/api/cameras/{CAMERA}");
+        let path = format!("/api/cameras/{id}");
         let enough = || {
             let recorded_s = client.get_json(&path).ok()?["recorded_today_s"].as_f64()?;
             (recorded_s >= f64::from(seconds)).then_some(())

@@ -16,11 +16,13 @@ export async function open(video, report) {
     // A file has no wall time: that since its beginning.
     wallOf: (time_s) => time_s * 1000,
     timeOf: (wall_ms) => wall_ms / 1000,
+    // What is asked for is looked at to the picture: it must not play on before it is.
     seek(time_s) {
+      video.pause();
       video.currentTime = time_s;
     },
     goLive() {
-      video.currentTime = video.duration;
+      this.seek(video.duration);
     },
   };
 }
