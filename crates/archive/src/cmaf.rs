@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, io::Cursor};
 
-use dayreel_core::{MediaTime, TrackKind};
+use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackKind};
 use mp4_atom::{Atom, Decode as _, DecodeMaybe as _, FourCC, Header, Moof, Trun};
 
 use crate::{Error, Result};
@@ -12,6 +12,14 @@ const NON_SYNC_SAMPLE: u32 = 0x0001_0000;
 
 /// No chunk has more access units: 10 s of sound have some 500.
 const MOST_UNITS: usize = 1 << 16;
+
+/// Of tracks as they are recorded, and of movies made of them: 1/90000 s.
+#[expect(clippy::cast_possible_truncation, reason = "90000")]
+pub(crate) const TIMESCALE: u32 = TICKS_PER_SECOND as u32;
+/// Seconds from 1904, where the format's time begins (ISO/IEC 14496-12 §8.2.2.3), to 1970.
+pub(crate) const EPOCH_S: u64 = 2_082_844_800;
+/// Size and kind of a box. None but those with media are so long that it needs more.
+pub(crate) const BOX_HEADER_BYTES: usize = 8;
 
 pub(crate) const STYP: FourCC = FourCC::new(b"styp");
 pub(crate) const MOOF: FourCC = FourCC::new(b"moof");
@@ -187,6 +195,18 @@ pub(crate) fn next_box(bytes: &[u8]) -> Option<(FourCC, u64)> {
         header.kind,
         cursor.position().checked_add(header.size? as u64)?,
     ))
+}
+
+/// The content of the first box of that kind in `bytes`, which has a short header.
+pub(crate) fn child<'b>(mut bytes: &'b [u8], wanted: &[u8; 4]) -> Option<&'b [u8]> {
+    loop {
+        let (kind, len_bytes) = next_box(bytes)?;
+        let (whole, rest) = bytes.split_at_checked(usize::try_from(len_bytes).ok()?)?;
+        if &<[u8; 4]>::from(kind) == wanted {
+            return whole.get(BOX_HEADER_BYTES..);
+        }
+        bytes = rest;
+    }
 }
 
 #[cfg(test)]

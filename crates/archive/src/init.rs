@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     Error, Result,
-    cmaf::{find, next_box},
+    cmaf::{BOX_HEADER_BYTES, find, next_box},
 };
 
 /// Reads an init segment (`ftyp` + `moov`) of one track.
@@ -120,9 +120,6 @@ fn clear_times(mut bytes: &mut [u8]) {
         bytes = rest;
     }
 }
-
-/// Size and kind. No box of an init segment is so long that it needs more.
-const BOX_HEADER_BYTES: usize = 8;
 
 fn format(codec: &Codec) -> Option<TrackFormat> {
     match codec {

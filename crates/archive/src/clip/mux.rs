@@ -14,12 +14,8 @@ use super::{
     AudioClip, Clip, Colour, Sample, Tags, VideoClip, VideoCodec,
     tables::{Tables, Timing, small},
 };
+use crate::cmaf::{EPOCH_S, TIMESCALE};
 
-/// Seconds from 1904, where the format's time begins (ISO/IEC 14496-12 §8.2.2.3), to 1970.
-const EPOCH_S: u64 = 2_082_844_800;
-/// Of the movie and of the picture: 1/90000 s.
-#[expect(clippy::cast_possible_truncation, reason = "90000")]
-const TIMESCALE: u32 = TICKS_PER_SECOND as u32;
 /// So much of a track lies together in the file.
 const CHUNK_90K: u64 = TICKS_PER_SECOND;
 /// Sound that is this far from where it is due has a gap before it; less is rounding.

@@ -7,15 +7,8 @@ use mp4_atom::{
 };
 
 use super::pieces::{Placed, Stretch};
-use crate::cmaf::{find, next_box};
+use crate::cmaf::{BOX_HEADER_BYTES, EPOCH_S, TIMESCALE, child, find, next_box};
 
-/// Of the movie and of all tracks: 1/90000 s.
-#[expect(clippy::cast_possible_truncation, reason = "90000")]
-const TIMESCALE: u32 = TICKS_PER_SECOND as u32;
-/// Seconds from 1904, where the format's time begins (ISO/IEC 14496-12 §8.2.2.3), to 1970.
-const EPOCH_S: u64 = 2_082_844_800;
-/// Size and kind of a box.
-const HEADER_BYTES: usize = 8;
 /// The number of a track in the file.
 pub(super) const fn track_id(track: TrackKind) -> u32 {
     track as u32 + 1
@@ -79,14 +72,7 @@ fn moov(stretch: &Stretch, placed: &Placed) -> Result<Vec<u8>> {
         body.extend(trak(init, track_id(kind), &edts)?);
     }
     mvex.encode(&mut body)?;
-    let mut moov = Vec::new();
-    Header {
-        kind: FourCC::new(b"moov"),
-        size: Some(body.len()),
-    }
-    .encode(&mut moov)?;
-    moov.extend(body);
-    Ok(moov)
+    whole(b"moov", &body)
 }
 
 const UNREADABLE: Error = Error::MissingBox(FourCC::new(b"trak"));
@@ -99,48 +85,40 @@ fn trak(init: &[u8], track_id: u32, edts: &Edts) -> Result<Vec<u8>> {
     let mut rest = recorded;
     while let Some((kind, len_bytes)) = next_box(rest) {
         let len_bytes = usize::try_from(len_bytes).unwrap_or(usize::MAX);
-        let (whole, behind) = rest.split_at_checked(len_bytes).ok_or(UNREADABLE)?;
+        let (next, behind) = rest.split_at_checked(len_bytes).ok_or(UNREADABLE)?;
         rest = behind;
         if &<[u8; 4]>::from(kind) == b"edts" {
             continue;
         }
         let begin = body.len();
-        body.extend(whole);
+        body.extend(next);
         if &<[u8; 4]>::from(kind) == b"tkhd" {
             set_track_id(&mut body[begin..], track_id).ok_or(UNREADABLE)?;
             edts.encode(&mut body)?;
         }
     }
-    let mut trak = Vec::new();
+    whole(b"trak", &body)
+}
+
+/// The box of that kind with this content.
+fn whole(kind: &[u8; 4], content: &[u8]) -> Result<Vec<u8>> {
+    let mut whole = Vec::with_capacity(BOX_HEADER_BYTES + content.len());
     Header {
-        kind: FourCC::new(b"trak"),
-        size: Some(body.len()),
+        kind: FourCC::new(kind),
+        size: Some(content.len()),
     }
-    .encode(&mut trak)?;
-    trak.extend(body);
-    Ok(trak)
+    .encode(&mut whole)?;
+    whole.extend_from_slice(content);
+    Ok(whole)
 }
 
 /// ISO/IEC 14496-12 §8.3.2: behind version, flags and two times of 32 or 64 bits.
 fn set_track_id(tkhd: &mut [u8], track_id: u32) -> Option<()> {
-    let at = match tkhd.get(HEADER_BYTES)? {
-        0 => HEADER_BYTES + 4 + 8,
-        _ => HEADER_BYTES + 4 + 16,
+    let at = match tkhd.get(BOX_HEADER_BYTES)? {
+        0 => BOX_HEADER_BYTES + 4 + 8,
+        _ => BOX_HEADER_BYTES + 4 + 16,
     };
     let field = tkhd.get_mut(at..at + 4)?;
     field.copy_from_slice(&track_id.to_be_bytes());
     Some(())
-}
-
-/// The body of the first box of that kind.
-fn child<'b>(mut boxes: &'b [u8], wanted: &[u8; 4]) -> Option<&'b [u8]> {
-    while let Some((kind, len_bytes)) = next_box(boxes) {
-        let len_bytes = usize::try_from(len_bytes).ok()?;
-        let (whole, rest) = boxes.split_at_checked(len_bytes)?;
-        if &<[u8; 4]>::from(kind) == wanted {
-            return whole.get(HEADER_BYTES..);
-        }
-        boxes = rest;
-    }
-    None
 }

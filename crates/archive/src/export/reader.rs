@@ -9,14 +9,13 @@ use rustix::fs::{Advice, fadvise};
 use super::{Export, FilePiece, head::track_id};
 use crate::{
     chunks::MOST_MOOF_BYTES,
-    cmaf::{MOOF, next_box},
+    cmaf::{BOX_HEADER_BYTES, MOOF, next_box},
 };
 
 /// Read at once, and all that a reader holds; only a `moof` may be longer.
 const WINDOW_BYTES: u64 = 256 * 1024;
-/// The longest header of a box, and the shortest.
+/// The longest header of a box.
 const LONG_HEADER_BYTES: u64 = 16;
-const HEADER_BYTES: usize = 8;
 /// Fragments are numbered by piece: so many numbers are for each.
 const FRAGMENTS: u32 = 1 << 10;
 
@@ -198,7 +197,7 @@ fn within(window: &[u8], next_box: u64, begin: u64) -> Option<usize> {
 /// Makes a `moof` (ISO/IEC 14496-12 §8.8) say that it is the `nth`, of the piece's track, and decoded
 /// earlier.
 fn fit(moof: &mut [u8], piece: &FilePiece, nth: u32) -> Option<()> {
-    let mut rest = moof.get_mut(HEADER_BYTES..)?;
+    let mut rest = moof.get_mut(BOX_HEADER_BYTES..)?;
     while let Some((kind, len_bytes)) = next_box(rest) {
         let (whole, behind) = rest.split_at_mut_checked(usize::try_from(len_bytes).ok()?)?;
         rest = behind;
@@ -206,7 +205,7 @@ fn fit(moof: &mut [u8], piece: &FilePiece, nth: u32) -> Option<()> {
         match &<[u8; 4]>::from(kind) {
             b"mfhd" => set(whole, &nth.to_be_bytes())?,
             b"tfhd" => set(whole, &track_id(piece.track).to_be_bytes())?,
-            b"tfdt" => match whole.get(HEADER_BYTES)? {
+            b"tfdt" => match whole.get(BOX_HEADER_BYTES)? {
                 0 => {
                     let time = u32::from_be_bytes(field(whole)?);
                     let time = u32::try_from(u64::from(time).checked_sub(piece.earlier_90k)?);
@@ -227,12 +226,12 @@ fn fit(moof: &mut [u8], piece: &FilePiece, nth: u32) -> Option<()> {
 
 /// The first field behind version and flags.
 fn field<const N: usize>(whole: &[u8]) -> Option<[u8; N]> {
-    let from = HEADER_BYTES + 4;
+    let from = BOX_HEADER_BYTES + 4;
     whole.get(from..from + N)?.try_into().ok()
 }
 
 fn set(whole: &mut [u8], bytes: &[u8]) -> Option<()> {
-    let from = HEADER_BYTES + 4;
+    let from = BOX_HEADER_BYTES + 4;
     whole
         .get_mut(from..from + bytes.len())?
         .copy_from_slice(bytes);

@@ -9,14 +9,15 @@ use std::{
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
-use crate::{clip::Tags, cmaf::next_box};
+use crate::{
+    clip::Tags,
+    cmaf::{BOX_HEADER_BYTES, child, next_box},
+};
 
 /// A head of a file that is longer than this is not one of a moment: 20 s with all there is need
 /// 60 KiB.
 const MAX_HEAD_BYTES: u64 = 4 << 20;
 
-/// Size and kind. No box that is looked at is so long that it needs more.
-const HEADER_BYTES: usize = 8;
 /// `ftyp`, and what a program that copied the file may have put before the `moov`.
 const MOST_BOXES_BEFORE: usize = 4;
 
@@ -107,18 +108,6 @@ impl MomentFacts {
     }
 }
 
-/// The content of the first box of that kind in `bytes`.
-fn child<'b>(mut bytes: &'b [u8], wanted: &[u8; 4]) -> Option<&'b [u8]> {
-    loop {
-        let (kind, len_bytes) = next_box(bytes)?;
-        let (whole, rest) = bytes.split_at_checked(usize::try_from(len_bytes).ok()?)?;
-        if &<[u8; 4]>::from(kind) == wanted {
-            return whole.get(HEADER_BYTES..);
-        }
-        bytes = rest;
-    }
-}
-
 /// The text of a tag: behind the type and the locale of its data.
 fn tag<'b>(tags: &'b [u8], kind: &[u8; 4]) -> Option<&'b str> {
     let data = child(child(tags, kind)?, b"data")?;
@@ -128,7 +117,7 @@ fn tag<'b>(tags: &'b [u8], kind: &[u8; 4]) -> Option<&'b str> {
 /// The content of the `moov` that comes before the media. Reads no more than that.
 fn read_moov(file: &mut File) -> io::Result<Option<Vec<u8>>> {
     for _ in 0..MOST_BOXES_BEFORE {
-        let mut header = [0; HEADER_BYTES];
+        let mut header = [0; BOX_HEADER_BYTES];
         match file.read_exact(&mut header) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
@@ -138,7 +127,7 @@ fn read_moov(file: &mut File) -> io::Result<Option<Vec<u8>>> {
             return Ok(None);
         };
         let mut content = Vec::new();
-        let len_bytes = len_bytes.saturating_sub(HEADER_BYTES as u64);
+        let len_bytes = len_bytes.saturating_sub(BOX_HEADER_BYTES as u64);
         file.take(len_bytes).read_to_end(&mut content)?;
         if &<[u8; 4]>::from(kind) == b"moov" {
             return Ok(Some(content));

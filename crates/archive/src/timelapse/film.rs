@@ -12,10 +12,8 @@ use mp4_atom::{
 };
 
 use super::FilmFormat;
-use crate::{Error, Result};
+use crate::{Error, Result, cmaf::EPOCH_S};
 
-/// Seconds from 1904, where the format's time begins (ISO/IEC 14496-12 §8.2.2.3), to 1970.
-const EPOCH_S: u64 = 2_082_844_800;
 /// Ticks a picture: frame rates are whole numbers.
 pub(super) const TICKS_PER_PICTURE: u32 = 1000;
 /// ISO/IEC 14496-12 §8.8.3.1: depends on no other picture; depends on others, no place to begin.
