@@ -15,6 +15,7 @@ mod metrics;
 mod number_param;
 mod openapi;
 mod routes;
+mod saved_as;
 mod server;
 mod time_param;
 mod tls;

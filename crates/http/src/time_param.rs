@@ -1,7 +1,8 @@
-//! `{time}` in URLs: an instant.
+//! Instants: `{time}` in URLs, and as answers give them.
 
 use chrono::{
-    DateTime, MappedLocalTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _,
+    DateTime, MappedLocalTime, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone as _,
+    Timelike as _,
 };
 use chrono_tz::Tz;
 use dayreel_core::{Day, WallTime};
@@ -17,6 +18,12 @@ pub(crate) struct AskedTime {
     pub(crate) at: WallTime,
     /// Whether the same text always means this instant.
     pub(crate) is_absolute: bool,
+}
+
+/// A time as answers give it: RFC 3339 in the camera's zone, to the millisecond.
+pub(crate) fn local(time: WallTime, zone: Tz) -> String {
+    let local = time.with_timezone(&zone);
+    local.to_rfc3339_opts(SecondsFormat::Millis, false)
 }
 
 /// Reads `{time}`: RFC 3339, the same without an offset as local time in `zone`, or `HH:MM:SS` of today
@@ -35,7 +42,7 @@ pub(crate) fn parse(text: &str, now: WallTime, zone: Tz) -> Result<AskedTime, Ap
             is_absolute: true,
         },
         Err(_) => AskedTime {
-            at: local(text, now, zone)?,
+            at: parse_local(text, now, zone)?,
             is_absolute: false,
         },
     };
@@ -47,7 +54,7 @@ pub(crate) fn parse(text: &str, now: WallTime, zone: Tz) -> Result<AskedTime, Ap
     Ok(asked)
 }
 
-fn local(text: &str, now: WallTime, zone: Tz) -> Result<WallTime, ApiError> {
+fn parse_local(text: &str, now: WallTime, zone: Tz) -> Result<WallTime, ApiError> {
     let of_today = || {
         let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").ok()?;
         Some(Day::containing(now, zone).date().and_time(time))

@@ -1,17 +1,9 @@
 //! Why there is no recording of a time.
 
 use actix_web::web;
-use chrono::SecondsFormat;
-use chrono_tz::Tz;
 use dayreel_core::{Day, MediaTime, WallTime};
 
-use crate::{app::CameraEntry, error::ApiError};
-
-/// A time as answers give it: RFC 3339, in the camera's zone.
-pub(crate) fn local(time: WallTime, zone: Tz) -> String {
-    let local = time.with_timezone(&zone);
-    local.to_rfc3339_opts(SecondsFormat::Millis, false)
-}
+use crate::{app::CameraEntry, error::ApiError, time_param::local};
 
 /// 404: nothing is recorded `when`, on the day of `at`. What is recorded `before` and `after` it is said,
 /// or else which days there are.

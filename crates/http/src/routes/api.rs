@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header, web};
-use chrono::{DateTime, SecondsFormat};
 use chrono_tz::Tz;
 use dayreel_archive::{DaySummary, Gap};
 use dayreel_core::{CameraId, Clock, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind, WallTime};
@@ -19,6 +18,7 @@ use crate::{
     error::ApiError,
     openapi::{Example, says, words},
     routes::{Routes, at},
+    time_param::local,
 };
 
 pub(crate) fn routes(routes: &mut Routes) {
@@ -455,12 +455,6 @@ fn gap_view(gap: &Gap, zone: Tz, open: bool) -> GapView {
         cause: gap.cause,
         open,
     }
-}
-
-/// RFC 3339 in the camera's zone, to the millisecond.
-fn local(time: WallTime, zone: Tz) -> String {
-    let local: DateTime<Tz> = time.with_timezone(&zone);
-    local.to_rfc3339_opts(SecondsFormat::Millis, false)
 }
 
 /// Ticks as seconds, to the millisecond.

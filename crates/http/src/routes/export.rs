@@ -10,9 +10,7 @@ use std::{ops::Range, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{
-        self, ContentDisposition, DispositionParam, DispositionType, HeaderName, HeaderValue,
-    },
+    http::header::{self, HeaderName, HeaderValue},
     web,
 };
 use chrono::TimeDelta;
@@ -27,12 +25,9 @@ use crate::{
     error::ApiError,
     file_body::{MediaHead, made, made_response},
     openapi::{one_of, says, text},
-    routes::{
-        Routes,
-        absent::{local, not_recorded},
-        at,
-    },
-    time_param,
+    routes::{Routes, absent::not_recorded, at},
+    saved_as::{call, saved},
+    time_param::{self, local},
 };
 
 /// What can be had at once: a second to the longest day.
@@ -185,11 +180,11 @@ async fn mp4(
     let shown = export.shown().clone();
     let len_bytes = export.len_bytes();
     let mut response = made_response(request, head, len_bytes, place, |range| export.read(range));
-    let called = attachment(format!("{}.mp4", stem(entry, asked.from)));
+    let called = saved(format!("{}.mp4", stem(entry, asked.from)));
     let times = [(FROM, shown.start), (TO, shown.end)];
     let times = times.map(|(name, time)| (name, local(time.media_to_wall(), zone)));
-    let texts = [(header::CONTENT_DISPOSITION, called.to_string())];
-    for (name, text) in texts.into_iter().chain(times) {
+    call(&mut response, &called);
+    for (name, text) in times {
         if let Ok(text) = HeaderValue::try_from(text) {
             response.headers_mut().insert(name, text);
         }
@@ -210,7 +205,7 @@ async fn zip(entry: &CameraEntry, asked: &Asked, place: Place) -> Result<HttpRes
         let stem = stem(entry, export.shown().start.media_to_wall());
         (format!("{stem}_{}.mp4", nth + 1), export)
     });
-    let called = attachment(format!("{}.zip", stem(entry, asked.from)));
+    let called = saved(format!("{}.zip", stem(entry, asked.from)));
     Ok(HttpResponse::Ok()
         .content_type("application/zip")
         .insert_header((header::CACHE_CONTROL, ASK_AGAIN))
@@ -232,11 +227,7 @@ async fn found<T: Send + 'static>(
     let archive = Arc::clone(entry.archive());
     let range = MediaTime::wall_to_media(asked.from)..MediaTime::wall_to_media(asked.to);
     let found = web::block(move || find(&archive, &range)).await;
-    let found = found.map_err(|error| ApiError::internal(&error))?;
-    found.map_err(|error| match error.kind() {
-        Kind::NotFound => ApiError::not_found("expired", "this recording is no longer kept"),
-        _ => error.into(),
-    })
+    Ok(found.map_err(|error| ApiError::internal(&error))??)
 }
 
 async fn nothing(
@@ -255,11 +246,4 @@ fn stem(entry: &CameraEntry, from: WallTime) -> String {
     let from = from.with_timezone(&entry.archive().zone());
     let from = from.format("%Y-%m-%d_%H-%M-%S");
     format!("{}_{from}", entry.archive().id())
-}
-
-fn attachment(name: String) -> ContentDisposition {
-    ContentDisposition {
-        disposition: DispositionType::Attachment,
-        parameters: vec![DispositionParam::Filename(name)],
-    }
 }

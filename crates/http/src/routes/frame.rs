@@ -14,7 +14,6 @@ use actix_web::{
     },
     web,
 };
-use chrono::SecondsFormat;
 use dayreel_archive::Pick;
 use dayreel_core::{Kind, MediaTime, WallTime};
 use dayreel_pipeline::frame::{Frame, FrameError, Look};
@@ -27,12 +26,8 @@ use crate::{
     file_body::is_known,
     number_param::in_range,
     openapi::{Says, one_of, says, whole},
-    routes::{
-        Routes,
-        absent::{local, not_recorded},
-        at,
-    },
-    time_param,
+    routes::{Routes, absent::not_recorded, at},
+    time_param::{self, local},
 };
 
 /// Widths that can be asked for, in pixels.
@@ -185,16 +180,13 @@ fn not_modified(etag: &EntityTag, cache: &'static str) -> HttpResponse {
 }
 
 fn jpeg(entry: &CameraEntry, frame: Frame, etag: &EntityTag, cache: &'static str) -> HttpResponse {
-    let taken = frame.taken.with_timezone(&entry.archive().zone());
+    let taken = local(frame.taken, entry.archive().zone());
     let mut response = HttpResponse::Ok();
     response
         .content_type("image/jpeg")
         .insert_header((header::CACHE_CONTROL, cache))
         .insert_header((header::ETAG, etag.to_string()))
-        .insert_header((
-            "X-Frame-Time",
-            taken.to_rfc3339_opts(SecondsFormat::Millis, false),
-        ));
+        .insert_header(("X-Frame-Time", taken));
     if let Some(age) = frame.stale {
         response.insert_header(("X-Frame-Stale", format!("{} s", age.as_secs())));
     }

@@ -14,10 +14,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         Method,
-        header::{
-            self, Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue,
-            HeaderMap, HeaderValue,
-        },
+        header::{self, ContentDisposition, HeaderMap},
     },
     web,
 };
@@ -37,6 +34,7 @@ use crate::{
     number_param::allowed,
     openapi::{Example, Says, says, text, whole},
     routes::{Routes, api::seconds, at},
+    saved_as::{call, shown},
 };
 
 /// Seconds of a moment.
@@ -357,7 +355,7 @@ async fn gif(
     let file = found.ok_or_else(|| {
         ApiError::not_found("unknown_moment", "no moment has been made of this camera")
     })?;
-    let called = disposition(
+    let called = shown(
         format!("{}_latest.gif", entry.archive().id().as_str()),
         None,
     );
@@ -392,11 +390,7 @@ async fn respond(
         cache: REVALIDATE,
     };
     let mut response = file_response(request, head, file.slice).await?;
-    if let Ok(called) = HeaderValue::try_from(called.to_string()) {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_DISPOSITION, called);
-    }
+    call(&mut response, &called);
     Ok(response)
 }
 
@@ -418,24 +412,7 @@ fn file_name(id: &CameraId, name: MomentName, facts: &MomentFacts) -> ContentDis
     let labelled = facts.label.as_ref().map(words);
     let labelled = labelled.filter(|label| !label.is_empty());
     let labelled = labelled.map(|label| format!("{stem}_{label}.mp4"));
-    disposition(plain, labelled)
-}
-
-/// Shown in the browser, but with a good name when it is saved. `labelled` may have any letters
-/// (RFC 6266 §4.3).
-fn disposition(plain: String, labelled: Option<String>) -> ContentDisposition {
-    let mut parameters = vec![DispositionParam::Filename(plain)];
-    parameters.extend(labelled.map(|name| {
-        DispositionParam::FilenameExt(ExtendedValue {
-            charset: Charset::Ext("UTF-8".into()),
-            language_tag: None,
-            value: name.into_bytes(),
-        })
-    }));
-    ContentDisposition {
-        disposition: DispositionType::Inline,
-        parameters,
-    }
+    shown(plain, labelled)
 }
 
 fn moment_view(app: &App, id: &CameraId, moment: &Moment) -> MomentView {

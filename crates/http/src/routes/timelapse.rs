@@ -2,11 +2,7 @@
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::{self, ContentDisposition, DispositionParam, DispositionType},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use chrono::{Datelike, NaiveDate};
 use dayreel_archive::Timelapse;
 use dayreel_core::{CameraId, Day};
@@ -21,6 +17,7 @@ use crate::{
     file_body::{MediaHead, file_response},
     openapi::{Example, says, whole},
     routes::{Routes, at},
+    saved_as::{call, shown},
 };
 
 /// It may be made again, under the same URL.
@@ -129,14 +126,6 @@ async fn film(
         cache: CACHE,
     };
     let mut response = file_response(&request, head, film.media).await?;
-    let name = ContentDisposition {
-        disposition: DispositionType::Inline,
-        parameters: vec![DispositionParam::Filename(format!("{id}-{date}.mp4"))],
-    };
-    if let Ok(name) = header::HeaderValue::from_str(&name.to_string()) {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_DISPOSITION, name);
-    }
+    call(&mut response, &shown(format!("{id}-{date}.mp4"), None));
     Ok(response)
 }
