@@ -4,12 +4,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use dayreel_testcam::{AudioCodec, Format, Gop, PictureSettings, Track, VideoCodec};
+use dayreel_testcam::{Format, Track, VideoCodec};
 use dayreel_tests::{
     foreign::{self, Input, Limit, Packet, Stream, packets, probe},
     process::{latest_day, wait_until},
     rules::{Findings, dash, hls},
-    stage::{CAMERA, Day, Rendition, Stage, match_sent},
+    stage::{CAMERA, Day, Rendition, Stage, match_sent, picture},
 };
 
 /// What a test records before it looks, s: more than a delta update keeps of segments of 1 s. Some
@@ -23,18 +23,6 @@ const ROUNDED_90K: u64 = 1;
 const FOLLOWED_90K: u64 = 180;
 /// For one reading by ffmpeg.
 const READ: Duration = Duration::from_secs(60);
-
-fn picture(codec: VideoCodec) -> PictureSettings {
-    PictureSettings {
-        codec,
-        width: 640,
-        height: 360,
-        gop: Gop::Seconds(1.0),
-        bitrate_kbps: 800,
-        audio: Some(AudioCodec::Aac),
-        ..PictureSettings::default()
-    }
-}
 
 fn recorded(codec: VideoCodec, segment_s: u32) -> Result<Stage> {
     let segments = usize::try_from(RECORDED_S / segment_s)?;

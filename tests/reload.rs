@@ -175,8 +175,8 @@ fn what_is_the_same_is_not_touched_and_the_rest_follows_the_file() -> Result<()>
     Ok(())
 }
 
-#[test]
-fn what_is_only_kept_or_shown_changes_without_a_break() -> Result<()> {
+/// A camera called `stays` and a server that records it.
+fn recorded() -> Result<(Camera, Server)> {
     let stays = camera(320)?;
     let server = Server::start(Setup {
         cameras: tables(&[("stays", &stays, "")]),
@@ -185,6 +185,13 @@ fn what_is_only_kept_or_shown_changes_without_a_break() -> Result<()> {
     let client = server.client();
     live(&client, "stays")?;
     day(&client, "stays", 2)?;
+    Ok((stays, server))
+}
+
+#[test]
+fn what_is_only_kept_or_shown_changes_without_a_break() -> Result<()> {
+    let (stays, server) = recorded()?;
+    let client = server.client();
     let more = "days_to_keep = 2\nframe_max_age_s = 7\ntimelapse = false\n";
     write(&server, str::to_owned, &tables(&[("stays", &stays, more)]))?;
 
@@ -214,14 +221,8 @@ fn what_is_only_kept_or_shown_changes_without_a_break() -> Result<()> {
 
 #[test]
 fn a_wrong_file_changes_nothing_and_says_why() -> Result<()> {
-    let stays = camera(320)?;
-    let server = Server::start(Setup {
-        cameras: tables(&[("stays", &stays, "")]),
-        ..Setup::with_cameras([])
-    })?;
+    let (stays, server) = recorded()?;
     let client = server.client();
-    live(&client, "stays")?;
-    day(&client, "stays", 2)?;
     let good = tables(&[("stays", &stays, "")]);
     let refused = |status: u16, code: &str| -> Result<String> {
         let error = reload(&client)?.expect(status)?.json()?;

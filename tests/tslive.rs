@@ -6,13 +6,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use dayreel_testcam::{AudioCodec, Gop, PictureSettings, VideoCodec};
+use dayreel_testcam::VideoCodec;
 use dayreel_tests::{
     foreign::{self, Input, Limit, Stream, packets, probe},
     numbers,
     process::wait_until,
     rules::hls::{media, reader::Media, reload},
-    stage::{CAMERA, Stage},
+    stage::{CAMERA, Stage, picture},
 };
 
 /// For one thing to happen.
@@ -22,18 +22,6 @@ const LIMIT: Limit = Limit {
     packets: None,
     deadline: PATIENCE,
 };
-
-fn picture(codec: VideoCodec) -> PictureSettings {
-    PictureSettings {
-        codec,
-        width: 640,
-        height: 360,
-        gop: Gop::Seconds(1.0),
-        bitrate_kbps: 800,
-        audio: Some(AudioCodec::Aac),
-        ..PictureSettings::default()
-    }
-}
 
 /// The playlist once it lists what pleases `enough`. Every one that is read obeys the rules, and is
 /// what may follow the one before.

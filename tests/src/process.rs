@@ -10,6 +10,6 @@ mod wait;
 pub use log::Log;
 pub use mosquitto::{Message, Mosquitto, Subscriber};
 pub use nginx::Nginx;
-pub use server::{Server, Setup, binary, latest_day, stop_within};
+pub use server::{REFUSING, Server, Setup, binary, latest_day, stop_within};
 pub use user::user;
 pub use wait::{run_within, wait_until};

@@ -6,7 +6,9 @@ mod sent;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dayreel_testcam::{Camera, Identity, PictureSettings, Settings, Source};
+use dayreel_testcam::{
+    AudioCodec, Camera, Gop, Identity, PictureSettings, Settings, Source, VideoCodec,
+};
 
 pub use day::{Day, Rendition};
 pub use sent::{Match, match_sent};
@@ -34,6 +36,19 @@ pub fn camera_identity(settings: &str) -> Result<Option<Identity>> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
     let pem = made.cert.pem() + &made.signing_key.serialize_pem();
     Ok(Some(Identity(pem)))
+}
+
+/// A small picture in that codec, a keyframe every second, with sound.
+pub fn picture(codec: VideoCodec) -> PictureSettings {
+    PictureSettings {
+        codec,
+        width: 640,
+        height: 360,
+        gop: Gop::Seconds(1.0),
+        bitrate_kbps: 800,
+        audio: Some(AudioCodec::Aac),
+        ..PictureSettings::default()
+    }
 }
 
 /// One camera, one server.

@@ -10,22 +10,17 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use chrono::TimeDelta;
 use dayreel_tests::{
-    make_day::{CAMERA, Media, Served},
+    make_day::{CAMERA, Served},
     process::run_within,
 };
+
+use crate::as_of_1080p;
 
 const TURNS: usize = 5;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 pub(crate) fn run() -> Result<()> {
-    let media = Media {
-        width: 640,
-        height: 360,
-        fps: 25,
-        bitrate_kbps: Some(4000),
-        ..Media::default()
-    };
-    let served = Served::start(media, 2.1)?;
+    let served = Served::start(as_of_1080p(), 2.1)?;
     let to = served.period.to - TimeDelta::minutes(2);
     let from = to - TimeDelta::hours(1);
     let time = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%SZ").to_string();

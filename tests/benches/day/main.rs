@@ -12,6 +12,18 @@ mod traffic;
 mod viewers;
 
 use anyhow::Result;
+use dayreel_tests::make_day::Media;
+
+/// As many bytes as a camera of 1080p brings: 4 Mbit/s, segments of 2 MB, an hour of 1.8 GB.
+fn as_of_1080p() -> Media {
+    Media {
+        width: 640,
+        height: 360,
+        fps: 25,
+        bitrate_kbps: Some(4000),
+        ..Media::default()
+    }
+}
 
 /// Measures and prints.
 type Part = fn() -> Result<()>;

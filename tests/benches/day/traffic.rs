@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use dayreel_tests::{
-    make_day::{CAMERA, Media, Served},
+    make_day::{CAMERA, Served},
     process::Nginx,
     rules::hls,
 };
 
-use crate::connection::Connection;
+use crate::{as_of_1080p, connection::Connection};
 
 const PLAYERS: usize = 50;
 /// Of each run; server and rival take turns.
@@ -37,15 +37,7 @@ struct Rate {
 }
 
 pub(crate) fn run() -> Result<()> {
-    // What a camera of 1080p brings: 4 Mbit/s, segments of 2 MB, an hour of 1.8 GB.
-    let media = Media {
-        width: 640,
-        height: 360,
-        fps: 25,
-        bitrate_kbps: Some(4000),
-        ..Media::default()
-    };
-    let served = Served::start(media, 2.0)?;
+    let served = Served::start(as_of_1080p(), 2.0)?;
     let (ours, theirs) = requests(&served)?;
     let nginx = Nginx::start(&served.server.data_dir())?;
     let pid = served.server.pid()?;

@@ -6,12 +6,10 @@ use chrono_tz::Tz;
 use dayreel_core::{CameraId, Day};
 
 use super::{Made, Media, Period, make, zone_late_in_the_day};
-use crate::process::{Server, Setup};
+use crate::process::{REFUSING, Server, Setup};
 
 /// Id of the camera of [`Served::start`].
 pub const CAMERA: &str = "cam";
-/// Nothing listens here, and nothing that is started by accident will: the port is reserved.
-const REFUSING: &str = "rtsp://127.0.0.1:1/cam";
 
 /// A server whose recordings [`make`] made, in a zone in which today is 22.8 to 23.8 hours old.
 #[derive(Debug)]

@@ -66,7 +66,18 @@ impl Setup {
             ..Self::default()
         }
     }
+
+    /// A server in UTC with a camera of this id that nobody answers for.
+    pub fn without_camera(id: &str) -> Self {
+        Self {
+            server: "timezone = \"UTC\"\n".to_owned(),
+            ..Self::with_cameras([(id, REFUSING)])
+        }
+    }
 }
+
+/// Nothing listens here, and nothing that is started by accident will: the port is reserved.
+pub const REFUSING: &str = "rtsp://127.0.0.1:1/cam";
 
 /// Zones without summer time and their minutes ahead of UTC.
 const ZONES: &[(&str, i64)] = &[
