@@ -4,6 +4,7 @@ use std::{io::Write as _, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use dayreel_testcam::pattern::{self, PatternReading};
+use tempfile::NamedTempFile;
 
 use crate::process::run_within;
 
@@ -59,9 +60,34 @@ fn read(file: &Path) -> Result<(Vec<Option<PatternReading>>, String)> {
 /// # Errors
 /// It is no picture, or has no pattern.
 pub fn in_picture(bytes: &[u8]) -> Result<PatternReading> {
-    let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all(bytes)?;
+    let file = written(bytes)?;
     let read = in_file(file.path())?;
     ensure!(read.len() == 1, "{} pictures", read.len());
     read[0].context("no pattern in the picture")
+}
+
+/// The width of the picture in `bytes`, in pixels.
+///
+/// # Errors
+/// ffprobe finds no picture in it.
+pub fn width_of_picture(bytes: &[u8]) -> Result<u32> {
+    let file = written(bytes)?;
+    let mut ffprobe = Command::new("ffprobe");
+    ffprobe
+        .args(["-loglevel", "error", "-show_entries", "stream=width"])
+        .args(["-of", "csv=p=0"])
+        .arg(file.path());
+    let output = run_within(ffprobe, READ, "apt install ffmpeg")?;
+    let width = String::from_utf8(output.stdout)?;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    width
+        .trim()
+        .parse()
+        .with_context(|| format!("width {width:?}: {complaints}"))
+}
+
+fn written(bytes: &[u8]) -> Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
