@@ -270,14 +270,20 @@ impl CameraArchive {
 
     /// The live day. `None` if nothing of it is recorded. Does no I/O.
     ///
-    /// In the first seconds after midnight, until the first segment of the new day is complete, it
-    /// is still the old day, so that a player that follows `today` goes on.
+    /// In the first seconds after midnight, until the first segments of the new day are complete, of
+    /// each track that is recorded, it is still the old day, so that a player that follows `today` goes
+    /// on.
     pub fn today(&self) -> Option<Arc<DayFolder>> {
         let now = self.clock.now();
+        let current = self.current.read();
         let is_live = |folder: &&Arc<DayFolder>| {
             folder.day().end() + MIDNIGHT_GRACE > now && !folder.timeline().is_empty()
         };
-        self.current.read().iter().rev().find(is_live).cloned()
+        let mut newest_first = current.iter().rev().filter(is_live);
+        let newest = newest_first.next()?;
+        let before = newest_first.next();
+        let old = before.filter(|before| !newest.timeline().has_tracks_of(&before.timeline()));
+        Some(Arc::clone(old.unwrap_or(newest)))
     }
 
     /// How long the day that the clock shows goes on.

@@ -320,13 +320,26 @@ impl DayTimeline {
         self.tracks.iter().filter_map(Track::end).max()
     }
 
+    /// Whether it has all tracks that the day `before` was recorded with to its end.
+    pub fn has_tracks_of(&self, before: &Self) -> bool {
+        let goes_on = |kind: &TrackKind| before.goes_as_far(*kind);
+        let mut tracks = TrackKind::ALL.into_iter().filter(goes_on);
+        tracks.all(|kind| !self.track(kind).segments().is_empty())
+    }
+
     /// Whether the preview goes about as far as the picture: a player that chose one that has ended
     /// would wait for it.
     pub(crate) fn has_preview(&self) -> bool {
+        self.goes_as_far(TrackKind::Preview)
+    }
+
+    /// Whether the track goes about as far as the picture.
+    fn goes_as_far(&self, kind: TrackKind) -> bool {
         let wait_90k = WAIT_SEGMENTS * u64::from(self.max_duration_90k());
-        let [video, _, preview] = &self.tracks;
-        let behind_90k = |end| video.end().unwrap_or_default().saturating_since(end);
-        preview.end().is_some_and(|end| behind_90k(end) <= wait_90k)
+        let end = self.track(TrackKind::Video).end().unwrap_or_default();
+        let behind_90k = |other| end.saturating_since(other);
+        let other = self.track(kind).end();
+        other.is_some_and(|other| behind_90k(other) <= wait_90k)
     }
 
     /// The longest segment of any track, 1/90000 s.

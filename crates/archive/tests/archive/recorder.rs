@@ -355,3 +355,33 @@ fn a_sub_stream_is_recorded_beside_the_main_stream_and_ends_for_itself() {
     assert!(preview.contains("#DAYREEL-GAP:cause=network"), "{preview}");
     assert!(of("playlist.m3u8").contains("\npreview.m3u8\n"));
 }
+
+/// Who follows the sound over midnight would be told that there is none.
+#[test]
+fn regression_today_was_the_new_day_before_its_sound_had_begun() {
+    let root = tempfile::tempdir().unwrap();
+    let camera = open(root.path(), Tz::UTC, "2026-11-22T23:59:50Z");
+    let mut recorder = camera.archive.recorder();
+    recorder.append(Video, Piece::Init(init(40))).unwrap();
+    recorder.append(Audio, Piece::Init(sound_init())).unwrap();
+    let start = media("2026-11-22T23:59:48Z");
+    let mut append = |kind, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
+            recorder.append(kind, piece).unwrap();
+        }
+    };
+    // The rest of the old day, and what completes the first segment of the new.
+    append(Video, 0..12);
+    append(Audio, 0..12);
+    append(Video, 12..17);
+    let today = || camera.archive.today().unwrap().day().to_string();
+    camera.clock.set(wall("2026-11-23T00:00:05Z"));
+    assert_eq!(
+        today(),
+        "2026-11-22",
+        "the sound of the new day is not complete"
+    );
+    append(Audio, 12..17);
+    assert_eq!(today(), "2026-11-23");
+}
