@@ -18,10 +18,11 @@ use chrono_tz::Tz;
 use dayreel_core::{CameraId, Clock, Day, GapCause, MediaTime, TrackKind, WallTime};
 use dayreel_manifest::{InitHash, Recorded};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
-    DayFolder, Gap, Moments, Recorder, Result, Timelapses, data_dir::DataDir,
+    DayFolder, Gap, Moments, Recorder, Result, Timelapses, chunks::read_chunks, data_dir::DataDir,
     error::IoContext as _, recorder::close_left_open, track_writer::ends_closed,
 };
 
@@ -82,6 +83,8 @@ pub struct CameraArchive {
     current: RwLock<Vec<Arc<DayFolder>>>,
     /// Locked while a day is loaded, so that it is loaded and mended once.
     loaded: Mutex<Loaded>,
+    /// Told whenever something more is recorded.
+    growth: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -170,7 +173,17 @@ impl CameraArchive {
             gaps: Default::default(),
             current: RwLock::default(),
             loaded: Mutex::default(),
+            growth: watch::Sender::default(),
         }
+    }
+
+    /// Changes whenever something more is recorded: a chunk, a segment, the end of a session.
+    pub fn growth(&self) -> watch::Receiver<()> {
+        self.growth.subscribe()
+    }
+
+    pub(crate) fn has_grown(&self) {
+        self.growth.send_replace(());
     }
 
     /// The last day before `today` has its ending only if its recorder saw the next one begin.
@@ -464,6 +477,37 @@ impl CameraArchive {
         // Also where a hand has deleted today: this notices.
         let day = Day::containing(start.media_to_wall(), self.zone);
         Ok(self.day(day.date())?.and_then(|folder| in_folder(&folder)))
+    }
+
+    /// Where the bytes of the part of `kind` that starts at `start` are: a chunk of a segment. Reads from
+    /// the disk only if that is not one of the newest.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if its day cannot be read, [`crate::Error::Mux`] if its segment is damaged.
+    pub fn part(&self, kind: TrackKind, start: MediaTime) -> Result<Option<MediaSlice>> {
+        let newest = |today: Arc<DayFolder>| {
+            let bytes = today.timeline().track(kind).part(start)?.bytes;
+            Some(today.media(kind, &bytes))
+        };
+        if let Some(found) = self.today().and_then(newest) {
+            return Ok(Some(found));
+        }
+        let day = Day::containing(start.media_to_wall(), self.zone);
+        let Some(folder) = self.day(day.date())? else {
+            return Ok(None);
+        };
+        let around = folder.timeline().track(kind).segment_at(start).copied();
+        let Some(segment) = around else {
+            return Ok(None);
+        };
+        let media = folder.media(kind, &segment.bytes);
+        let chunks = read_chunks(kind, &media, start)?;
+        let found = chunks.iter().find(|chunk| chunk.start() == start);
+        Ok(found.map(|chunk| MediaSlice {
+            offset: chunk.offset,
+            len_bytes: chunk.end() - chunk.offset,
+            path: media.path,
+        }))
     }
 
     /// The init segment of `kind` with that hash. Reads from the disk only if it is not in memory.

@@ -32,6 +32,15 @@ impl ChunkPlace {
             .first()
             .map_or(MediaTime::default(), |unit| unit.decode)
     }
+
+    /// The byte after its last.
+    pub(crate) fn end(&self) -> u64 {
+        self.units
+            .iter()
+            .map(UnitPlace::end)
+            .max()
+            .unwrap_or(self.offset)
+    }
 }
 
 /// The chunks of the segment in `media`, those that begin after `latest` left out. Never empty. Reads

@@ -147,6 +147,7 @@ impl Recorder {
         if let Some(video) = &self.tracks[TrackKind::Video as usize].writer {
             self.write_multivariant(video.folder());
         }
+        self.archive.has_grown();
         result
     }
 
@@ -166,9 +167,11 @@ impl Recorder {
         }
         let track = &mut self.tracks[kind as usize];
         match track.writer.as_mut().filter(|_| track.in_segment) {
-            Some(writer) => writer.append_chunk(parts, &info),
-            None => Err(Error::Orphan(kind)),
+            Some(writer) => writer.append_chunk(parts, &info)?,
+            None => return Err(Error::Orphan(kind)),
         }
+        self.archive.has_grown();
+        Ok(())
     }
 
     fn begin_segment(&mut self, kind: TrackKind, info: &ChunkInfo) -> Result<()> {

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_core::{Clock, GapCause, MediaTime, TrackFormat, TrackKind};
-use dayreel_manifest::{Init, InitHash, Segment, Slice};
+use dayreel_manifest::{Init, InitHash, Part, Segment, Slice};
 
 use crate::{ChunkInfo, DayFolder, Result, error::IoContext as _, index, index_file::is_gone};
 
@@ -196,12 +196,34 @@ impl TrackWriter {
         Ok(())
     }
 
-    /// Appends a chunk of the open segment. If that fails, nothing of the chunk stays.
+    /// Appends a chunk of the open segment: from here on it is listed as a part. If that fails, nothing
+    /// of the chunk stays.
     pub(crate) fn append_chunk(&mut self, parts: &[Bytes], info: &ChunkInfo) -> Result<()> {
+        let (bytes, init, is_first) = self.write_chunk(parts, info)?;
+        let Ok(duration_90k) = u32::try_from(info.duration_90k) else {
+            return Ok(());
+        };
+        let part = Part {
+            start: info.start,
+            duration_90k,
+            is_independent: info.starts_with_keyframe,
+            bytes,
+        };
+        self.folder.change(|state| match is_first {
+            true => state.timeline.begin_segment(self.kind, init, part),
+            false => state.timeline.append_part(self.kind, part),
+        });
+        Ok(())
+    }
+
+    /// Writes a chunk of the open segment, and returns where its bytes are, which init segment it needs
+    /// and whether it is the first.
+    fn write_chunk(&mut self, parts: &[Bytes], info: &ChunkInfo) -> Result<(Slice, u16, bool)> {
         let (Some(hour), Some(open)) = (&mut self.hour, &mut self.open) else {
             return Err(crate::Error::Orphan(self.kind));
         };
-        match write_all_vectored(&hour.file, parts, hour.len_bytes) {
+        let offset = hour.len_bytes;
+        match write_all_vectored(&hour.file, parts, offset) {
             Ok(written_bytes) => hour.len_bytes += written_bytes,
             Err(error) => {
                 // Best effort: what stays behind is overwritten by the next chunk or cut off by
@@ -210,9 +232,15 @@ impl TrackWriter {
                 return Err(error).context("write", self.folder.path().join(hour.name.to_string()));
             }
         }
+        let is_first = open.access_units == 0;
         open.duration_90k += info.duration_90k;
         open.access_units += info.access_units;
-        Ok(())
+        let bytes = Slice {
+            file: hour.number,
+            offset,
+            len_bytes: u32::try_from(hour.len_bytes - offset).unwrap_or(u32::MAX),
+        };
+        Ok((bytes, open.init, is_first))
     }
 
     /// Completes the open segment, if there is one with anything in it: from here on it is listed.
@@ -259,7 +287,8 @@ impl TrackWriter {
         };
         self.enter_hour(&init, MediaTime::wall_to_media(start))?;
         self.begin_segment(&init, &info, None)?;
-        self.append_chunk(&[bytes], &info)?;
+        // No part: nobody waits for what is over.
+        self.write_chunk(&[bytes], &info)?;
         self.finish_segment()
     }
 

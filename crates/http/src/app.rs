@@ -119,6 +119,7 @@ pub struct App {
     requests: RequestMetrics,
     moments: broadcast::Sender<MomentNotice>,
     exports: Crowd,
+    waits: Crowd,
 }
 
 impl App {
@@ -137,6 +138,7 @@ impl App {
             requests: RequestMetrics::default(),
             moments: broadcast::Sender::new(NOTICES),
             exports: Crowd::of_exports(),
+            waits: Crowd::of_waits(),
             clock,
             retention,
             gate,
@@ -173,6 +175,11 @@ impl App {
     /// Counts the exports that are being sent.
     pub(crate) const fn exports(&self) -> &Crowd {
         &self.exports
+    }
+
+    /// Counts the requests that wait for what is being recorded.
+    pub(crate) const fn waits(&self) -> &Crowd {
+        &self.waits
     }
 
     pub(crate) fn retention(&self) -> &Retention {

@@ -31,6 +31,10 @@ const STALLED: Duration = Duration::from_secs(300);
 const BODIES: usize = 512;
 const BODIES_OF_ONE: usize = 128;
 
+/// Requests that wait for what is being recorded. A player has three: two playlists and a part.
+const WAITS: usize = 1024;
+const WAITS_OF_ONE: usize = 128;
+
 const EXPORTS: usize = 16;
 const EXPORTS_OF_ONE: usize = 4;
 
@@ -75,6 +79,11 @@ impl Crowd {
     /// Exports that are being sent: each holds the list of a day's segments, and keeps the disk busy.
     pub(crate) fn of_exports() -> Self {
         Self::new(EXPORTS_OF_ONE, EXPORTS)
+    }
+
+    /// Requests that wait for what is being recorded.
+    pub(crate) fn of_waits() -> Self {
+        Self::new(WAITS_OF_ONE, WAITS)
     }
 
     /// Connections: a quarter of `most` for one client. That there are no more than `most` is seen to

@@ -4,11 +4,17 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use dayreel_core::{TrackFormat, TrackKind};
 
-use crate::{DayTimeline, Document, Encoding, Sequence, Track, document::Builder, track::After};
+use crate::{
+    DayTimeline, Document, Edge, Encoding, Sequence, Track, document::Builder, number::Seconds,
+    track::After,
+};
 
 /// RFC 8216bis §4.4.3.8: a client may skip what is older than this many target durations; six is
 /// the least allowed.
 const SKIP_TARGETS: u64 = 6;
+
+/// RFC 8216bis §4.4.3.8 asks for two at least and advises three.
+const HOLD_BACK_PARTS: u64 = 3;
 
 /// How much of a live day a playlist lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub fn multivariant_playlist(day: &DayTimeline, window_s: Option<u64>) -> Option
     let audio = day.track(TrackKind::Audio);
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     let with_audio = !audio.segments().is_empty();
-    let query = window_s.map_or(String::new(), |seconds| format!("?window={seconds}"));
+    let query = window_query(window_s);
     // Writing to a String cannot fail.
     if let Some(TrackFormat::Audio(format)) = audio.formats().last().filter(|_| with_audio) {
         let _ = writeln!(
@@ -53,6 +59,11 @@ pub fn multivariant_playlist(day: &DayTimeline, window_s: Option<u64>) -> Option
         write_variant(day.track(TrackKind::Preview), audio, &query, &mut text);
     }
     Some(text)
+}
+
+/// What the names of playlists of a window end with.
+fn window_query(window_s: Option<u64>) -> String {
+    window_s.map_or(String::new(), |seconds| format!("?window={seconds}"))
 }
 
 /// Writes the variant that shows `video`, with the sound of `audio` if there is any.
@@ -98,45 +109,102 @@ pub fn media_playlist(
     encoding: Encoding,
 ) -> Option<Document> {
     let track = day.track(kind);
-    if track.segments().is_empty() {
-        return None;
-    }
+    let edge = day.edge(kind)?;
     let mut document = Builder::new(encoding);
     let text = document.text();
+    let target_s = edge.target_s;
     let _ = write!(
         text,
-        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{}\n",
-        track.target_duration_s()
+        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target_s}\n"
+    );
+    if finished {
+        write_sequence(track.first(), text);
+        document.growing(&track.lines);
+        let text = document.text();
+        (track.settled()..track.segments().len())
+            .for_each(|index| track.write_lines(index, After::Listed, text));
+        text.push_str("#EXT-X-ENDLIST\n");
+        return Some(document.finish());
+    }
+    let skip_s = SKIP_TARGETS * target_s;
+    write_control(
+        &edge,
+        (!matches!(extent, Extent::Window { .. })).then_some(skip_s),
+        text,
     );
     match extent {
-        _ if finished => {
-            write_sequence(track.first(), text);
-            document.growing(&track.lines);
+        Extent::Window { seconds } => {
+            let first = track.window_start(seconds);
+            write_sequence(track.sequence(first), text);
+            write_from(track, first, After::Nothing, text);
         }
         Extent::Whole | Extent::Delta => {
-            let until_s = SKIP_TARGETS * track.target_duration_s();
-            let _ = writeln!(text, "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={until_s}.0");
             write_sequence(track.first(), text);
-            match track.segments_before_last(until_s) {
+            match track.segments_before_last(skip_s) {
                 skipped @ 1.. if extent == Extent::Delta => {
                     let _ = writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
                     // The first is dated: hls.js would count its date back from the next one given,
                     // over gaps.
                     write_from(track, skipped, After::Skipped, text);
                 }
-                _ => document.growing(&track.lines),
+                _ => {
+                    document.growing(&track.lines);
+                    write_from(track, track.settled(), After::Listed, document.text());
+                }
             }
         }
-        Extent::Window { seconds } => {
-            let first = track.window_start(seconds);
-            write_sequence(track.sequence(first), text);
-            write_from(track, first, After::Nothing, text);
-        }
     }
-    if finished {
-        document.text().push_str("#EXT-X-ENDLIST\n");
+    let text = document.text();
+    if let Some(open) = day.open(kind) {
+        track.write_open(open, text);
     }
+    write_reports(day, kind, extent, text);
     Some(document.finish())
+}
+
+/// RFC 8216bis §4.4.3.8 and §4.4.3.7. PART-HOLD-BACK: three of the longest parts.
+fn write_control(edge: &Edge, skip_s: Option<u64>, text: &mut String) {
+    text.push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES");
+    // Writing to a String cannot fail.
+    if let Some(skip_s) = skip_s {
+        let _ = write!(text, ",CAN-SKIP-UNTIL={skip_s}.0");
+    }
+    let part_90k = u64::from(edge.part_target_90k);
+    if part_90k == 0 {
+        text.push('\n');
+        return;
+    }
+    let (part, back) = (Seconds(part_90k), Seconds(HOLD_BACK_PARTS * part_90k));
+    let _ = writeln!(
+        text,
+        ",PART-HOLD-BACK={back}\n#EXT-X-PART-INF:PART-TARGET={part}"
+    );
+}
+
+/// How far the other playlists of the presentation go, RFC 8216bis §4.4.5.4: who changes over knows
+/// what to ask for.
+fn write_reports(day: &DayTimeline, kind: TrackKind, extent: Extent, text: &mut String) {
+    let query = match extent {
+        Extent::Window { seconds } => window_query(Some(seconds)),
+        Extent::Whole | Extent::Delta => String::new(),
+    };
+    let is_listed =
+        |other: &TrackKind| *other != kind && (*other != TrackKind::Preview || day.has_preview());
+    for other in TrackKind::ALL.into_iter().filter(is_listed) {
+        let Some(edge) = day.edge(other) else {
+            continue;
+        };
+        let (media, part) = edge.newest();
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "#EXT-X-RENDITION-REPORT:URI=\"{other}.m3u8{query}\",LAST-MSN={media}"
+        );
+        if let Some(part) = part {
+            let _ = write!(text, ",LAST-PART={part}");
+        }
+        text.push('\n');
+    }
 }
 
 /// No EXT-X-PLAYLIST-TYPE: EVENT would promise that nothing is ever removed, but at midnight the old
@@ -153,9 +221,9 @@ fn write_sequence(first: Sequence, text: &mut String) {
 
 /// Writes the segment at `first`, which comes after `after`, and all behind it.
 fn write_from(track: &Track, first: usize, after: After, text: &mut String) {
-    track.write_lines(first, after, text);
+    track.write_lines_of_parts(first, after, text);
     (first + 1..track.segments().len())
-        .for_each(|index| track.write_lines(index, After::Listed, text));
+        .for_each(|index| track.write_lines_of_parts(index, After::Listed, text));
 }
 
 /// Width and height of the largest picture of the day.

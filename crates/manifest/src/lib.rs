@@ -6,11 +6,13 @@
 
 mod dash;
 mod document;
+mod edge;
 mod growing;
 mod hls;
 mod live;
 mod names;
 mod number;
+mod parts;
 mod runs;
 mod segment;
 mod spans;
@@ -19,11 +21,13 @@ mod track;
 
 pub use dash::{Presentation, manifest};
 pub use document::{Document, Encoding};
+pub use edge::Edge;
 pub use growing::GrowingText;
 pub use hls::{Extent, media_playlist, multivariant_playlist};
 pub use live::{LiveSegment, live_playlist};
-pub use names::{MediaName, init_name, segment_name};
+pub use names::{MediaName, init_name, part_name, segment_name};
 pub use number::rounded_seconds;
+pub use parts::Part;
 pub use segment::{Init, InitHash, Segment, Slice};
 pub use timeline::{DayTimeline, GAP_90K, Recorded, Sequence};
 pub use track::Track;

@@ -1,4 +1,4 @@
-//! The names of media in URLs: `v-{start}.m4s` and `v-{hash}.mp4`. They carry the media time, so
+//! The names of media in URLs: `v-{start}.m4s`, `v-{start}.part.m4s` and `v-{hash}.mp4`. They carry the media time, so
 //! that they survive restarts and are the same in HLS, in DASH and in every day that lists them.
 
 use dayreel_core::{MediaTime, TrackKind};
@@ -10,6 +10,8 @@ use crate::InitHash;
 pub enum MediaName {
     /// The segment of that track that starts then.
     Segment(TrackKind, MediaTime),
+    /// The part of a segment of that track that starts then.
+    Part(TrackKind, MediaTime),
     /// The init segment of that track with that hash.
     Init(TrackKind, InitHash),
 }
@@ -21,8 +23,13 @@ impl MediaName {
         let (track, rest) = TrackKind::ALL.into_iter().find_map(|track| {
             Some((track, name.strip_prefix(track.letter())?.strip_prefix('-')?))
         })?;
+        let time = |ticks: &str| Some(MediaTime::from_ticks(ticks.parse().ok()?));
+        if let Some(ticks) = rest.strip_suffix(".part.m4s") {
+            let start = time(ticks)?;
+            return (part_name(track, start) == name).then_some(Self::Part(track, start));
+        }
         if let Some(ticks) = rest.strip_suffix(".m4s") {
-            let start = MediaTime::from_ticks(ticks.parse().ok()?);
+            let start = time(ticks)?;
             return (segment_name(track, start) == name).then_some(Self::Segment(track, start));
         }
         let hash = InitHash(u64::from_str_radix(rest.strip_suffix(".mp4")?, 16).ok()?);
@@ -33,6 +40,11 @@ impl MediaName {
 /// The name of the segment of `track` that starts at `start`.
 pub fn segment_name(track: TrackKind, start: MediaTime) -> String {
     format!("{}-{}.m4s", track.letter(), start.ticks())
+}
+
+/// The name of the part of a segment of `track` that starts at `start`.
+pub fn part_name(track: TrackKind, start: MediaTime) -> String {
+    format!("{}-{}.part.m4s", track.letter(), start.ticks())
 }
 
 /// The name of the init segment of `track` with that hash.
@@ -56,6 +68,10 @@ mod tests {
             Some(MediaName::Segment(TrackKind::Video, start))
         );
         assert_eq!(
+            MediaName::parse("v-161582704650000.part.m4s"),
+            Some(MediaName::Part(TrackKind::Video, start))
+        );
+        assert_eq!(
             MediaName::parse("a-00000000deadbeef.mp4"),
             Some(MediaName::Init(TrackKind::Audio, InitHash(0xdead_beef)))
         );
@@ -67,6 +83,9 @@ mod tests {
             "v-.m4s",
             "v-+1.m4s",
             "v-01.m4s",
+            "v-01.part.m4s",
+            "v-.part.m4s",
+            "v-1.part.mp4",
             "x-1.m4s",
             "v-1.mp4",
             "v-1.m4s/",

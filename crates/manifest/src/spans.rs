@@ -40,6 +40,11 @@ impl Spans {
         self.starts.last_key_value().map(|(number, _)| *number)
     }
 
+    /// Whether the track is in the span with the highest number.
+    pub(crate) fn is_in_newest(&self, kind: TrackKind) -> bool {
+        self.here[kind as usize] == self.newest()
+    }
+
     /// A track has no segment any more: its next one follows nothing.
     pub(crate) fn leave(&mut self, kind: TrackKind) {
         self.here[kind as usize] = None;

@@ -3,7 +3,8 @@
 use dayreel_core::{Day, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind};
 
 use crate::{
-    Init, Segment, Track,
+    Init, Part, Segment, Track,
+    parts::OpenSegment,
     spans::{Link, Spans},
 };
 
@@ -177,6 +178,31 @@ impl DayTimeline {
         }
         self.push(kind, segment, breaks);
         breaks
+    }
+
+    /// Says that a segment of the track `kind` is being recorded, which needs the init segment number
+    /// `init`, and what its first part is. [`DayTimeline::append`] completes it.
+    pub fn begin_segment(&mut self, kind: TrackKind, init: u16, part: Part) {
+        self.track_mut(kind).begin_segment(init, part);
+    }
+
+    /// Adds another part of the segment that is being recorded.
+    pub fn append_part(&mut self, kind: TrackKind, part: Part) {
+        self.track_mut(kind).push_part(part);
+    }
+
+    /// The segment of `kind` that is being recorded, if it goes on where what is listed ends: only when
+    /// it is complete, it is known which break it follows.
+    pub(crate) fn open(&self, kind: TrackKind) -> Option<&OpenSegment> {
+        let track = self.track(kind);
+        let (open, last) = (track.open()?, track.segments().last()?);
+        let first = open.parts.first()?;
+        let ends = last.end();
+        let goes_on = open.init == last.init
+            && ends <= first.start
+            && ends.saturating_add(GAP_90K) >= first.start
+            && self.spans.is_in_newest(kind);
+        goes_on.then_some(open)
     }
 
     /// Appends `segment` as a day index lists it: how many discontinuities come before it is known.

@@ -5,11 +5,17 @@ use std::fmt::Write as _;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackFormat, TrackKind};
 
 use crate::{
-    GrowingText, Init, InitHash, Segment, Sequence, init_name,
+    GrowingText, Init, InitHash, Part, Segment, Sequence, init_name,
     number::{Seconds, rounded_seconds},
+    part_name,
+    parts::{OpenSegment, Parts},
     runs::Runs,
     segment_name,
 };
+
+/// RFC 8216bis §4.4.4.9: the parts of segments that end longer than so many target durations before
+/// the end are not listed.
+const PART_TARGETS: u64 = 3;
 
 /// What a playlist lists before a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +39,10 @@ pub struct Track {
     breaks: Vec<(usize, u64)>,
     /// The numbers of the first segment.
     first: Sequence,
-    /// The HLS lines of all segments.
+    /// The HLS lines of the segments before `settled`, whose parts are not listed any more.
     pub(crate) lines: GrowingText,
+    settled: usize,
+    parts: Parts,
     /// The DASH timeline, one for each Period of the day.
     pub(crate) periods: Vec<Runs>,
     max_duration_90k: u32,
@@ -53,6 +61,8 @@ impl Track {
             breaks: Vec::new(),
             first,
             lines: GrowingText::default(),
+            settled: 0,
+            parts: Parts::default(),
             periods: vec![Runs::default()],
             max_duration_90k: 0,
             peak_bits_per_second: 0,
@@ -107,6 +117,13 @@ impl Track {
             .binary_search_by_key(&start, |segment| segment.start)
             .ok()?;
         self.segments.get(index)
+    }
+
+    /// The segment that `at` is in.
+    pub fn segment_at(&self, at: MediaTime) -> Option<&Segment> {
+        let after = self.segments.partition_point(|segment| segment.start <= at);
+        let segment = self.segments.get(after.checked_sub(1)?)?;
+        (at < segment.end()).then_some(segment)
     }
 
     /// The instant after its last access unit.
@@ -197,13 +214,62 @@ impl Track {
             self.breaks.push((index, before + breaks));
         }
         self.segments.push(segment);
-        let mut lines = String::with_capacity(64);
-        self.write_lines(index, After::Listed, &mut lines);
-        self.lines.push(&lines);
         if let Some(runs) = self.periods.get_mut(period) {
             runs.push(&segment);
         }
         self.measure(&segment);
+        self.parts.complete(segment.start);
+        self.settle();
+    }
+
+    /// Freezes the lines of segments whose parts are not listed any more.
+    fn settle(&mut self) {
+        let until = self.segments_before_last(PART_TARGETS * self.target_duration_s());
+        for index in self.settled..until {
+            let mut lines = String::with_capacity(64);
+            self.write_lines(index, After::Listed, &mut lines);
+            self.lines.push(&lines);
+        }
+        self.settled = self.settled.max(until);
+        if let Some(oldest) = self.segments.get(self.settled) {
+            self.parts.forget_before(oldest.start);
+        }
+    }
+
+    /// Index of the first segment whose lines are not among [`Track::lines`] yet.
+    pub(crate) const fn settled(&self) -> usize {
+        self.settled
+    }
+
+    /// Adds the first part of a segment, which needs the init segment number `init`.
+    pub(crate) fn begin_segment(&mut self, init: u16, part: Part) {
+        self.parts.begin(init, part);
+    }
+
+    /// Adds another part of it.
+    pub(crate) fn push_part(&mut self, part: Part) {
+        self.parts.push(part);
+    }
+
+    /// The part that starts exactly then, of the newest segments.
+    pub fn part(&self, start: MediaTime) -> Option<&Part> {
+        self.parts.find(start)
+    }
+
+    /// The segment that is being recorded.
+    pub(crate) const fn open(&self) -> Option<&OpenSegment> {
+        self.parts.open()
+    }
+
+    /// The parts of the newest complete segment.
+    pub(crate) fn newest_parts(&self) -> &[Part] {
+        let newest = self.segments.last();
+        newest.map_or(&[], |newest| self.parts.of(newest.start))
+    }
+
+    /// The longest part of complete segments, 1/90000 s; 0 if there is none.
+    pub(crate) fn longest_part_90k(&self) -> u32 {
+        self.parts.longest_90k()
     }
 
     /// The same track without its first `dropped` segments; what is left keeps its numbers, and the
@@ -228,6 +294,7 @@ impl Track {
                 index += 1;
             }
         }
+        kept.parts = self.parts.clone();
         kept
     }
 
@@ -297,9 +364,38 @@ impl Track {
 
     /// Writes the HLS lines of the segment at `index`, which comes after `after`.
     pub(crate) fn write_lines(&self, index: usize, after: After, text: &mut String) {
-        let Some(segment) = self.segments.get(index) else {
+        if let Some(segment) = self.segments.get(index) {
+            self.write_tags(index, segment, after, text);
+            self.write_name(segment, text);
+        }
+    }
+
+    /// The same with its parts.
+    pub(crate) fn write_lines_of_parts(&self, index: usize, after: After, text: &mut String) {
+        if let Some(segment) = self.segments.get(index) {
+            self.write_tags(index, segment, after, text);
+            self.write_parts(self.parts.of(segment.start), text);
+            self.write_name(segment, text);
+        }
+    }
+
+    /// Writes the lines of the segment that is being recorded and goes on without a break, and where
+    /// its next part will be.
+    pub(crate) fn write_open(&self, open: &OpenSegment, text: &mut String) {
+        let (Some(first), Some(newest)) = (open.parts.first(), open.parts.last()) else {
             return;
         };
+        if self.end() != Some(first.start) {
+            write_date(first.start, text);
+        }
+        self.write_parts(&open.parts, text);
+        let next = part_name(self.kind, newest.end());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"../{next}\"");
+    }
+
+    /// Writes what players must know before the segment `segment` at `index`.
+    fn write_tags(&self, index: usize, segment: &Segment, after: After, text: &mut String) {
         let before = index
             .checked_sub(1)
             .filter(|_| after != After::Nothing)
@@ -307,26 +403,34 @@ impl Track {
         // RFC 8216 §6.2.1: each tag counts, so a track that has nothing in a span has two in a row.
         let breaks = before.map_or(0, |_| self.breaks_before(index));
         (0..breaks).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
-        // Writing to a String cannot fail.
         if before.is_none_or(|before| before.init != segment.init)
             && let Some(init) = self.inits.get(usize::from(segment.init))
         {
-            let _ = writeln!(
-                text,
-                "#EXT-X-MAP:URI=\"../{}\"",
-                init_name(self.kind, init.hash)
-            );
+            let name = init_name(self.kind, init.hash);
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "#EXT-X-MAP:URI=\"../{name}\"");
         }
         if after == After::Skipped
             || breaks > 0
             || before.is_none_or(|before| before.end() != segment.start)
         {
-            let time = segment
-                .start
-                .media_to_wall()
-                .format("%Y-%m-%dT%H:%M:%S%.3fZ");
-            let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{time}");
+            write_date(segment.start, text);
         }
+    }
+
+    fn write_parts(&self, parts: &[Part], text: &mut String) {
+        for part in parts {
+            let duration = Seconds(part.duration_90k.into());
+            let name = part_name(self.kind, part.start);
+            let _ = write!(text, "#EXT-X-PART:DURATION={duration},URI=\"../{name}\"");
+            text.push_str(match part.is_independent {
+                true => ",INDEPENDENT=YES\n",
+                false => "\n",
+            });
+        }
+    }
+
+    fn write_name(&self, segment: &Segment, text: &mut String) {
         let duration = Seconds(segment.duration_90k.into());
         let name = segment_name(self.kind, segment.start);
         let _ = writeln!(text, "#EXTINF:{duration},\n../{name}");
@@ -358,6 +462,11 @@ impl Track {
             self.peak_rate_milli = self.peak_rate_milli.max(rate);
         }
     }
+}
+
+fn write_date(time: MediaTime, text: &mut String) {
+    let time = time.media_to_wall().format("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{time}");
 }
 
 fn bits_per_second(bytes: u64, length_90k: u64) -> u64 {

@@ -1,4 +1,5 @@
-//! Segments and init segments: `/{cam}/stream/v-{start}.m4s`, `/{cam}/stream/v-{hash}.mp4`.
+//! Segments, their parts and init segments: `/{cam}/stream/v-{start}.m4s`,
+//! `/{cam}/stream/v-{start}.part.m4s`, `/{cam}/stream/v-{hash}.mp4`.
 
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use actix_web::{
     http::header::{self, EntityTag},
     web,
 };
+use dayreel_archive::MediaSlice;
 use dayreel_core::TrackKind;
 use dayreel_manifest::MediaName;
 
@@ -14,6 +16,7 @@ use crate::{
     app::App,
     error::ApiError,
     file_body::{IMMUTABLE, MediaHead, file_response, is_known},
+    routes::waiting,
 };
 
 const fn content_type(kind: TrackKind) -> &'static str {
@@ -23,6 +26,25 @@ const fn content_type(kind: TrackKind) -> &'static str {
     }
 }
 
+fn absent() -> ApiError {
+    let message = "no such segment: it never existed or is no longer kept";
+    ApiError::not_found("unknown_segment", message)
+}
+
+async fn media_response(
+    request: &HttpRequest,
+    kind: TrackKind,
+    name: &str,
+    slice: MediaSlice,
+) -> Result<HttpResponse, ApiError> {
+    let head = MediaHead {
+        content_type: content_type(kind),
+        etag: format!("{name}-{}", slice.len_bytes),
+        cache: IMMUTABLE,
+    };
+    file_response(request, head, slice).await
+}
+
 pub(crate) async fn segment_or_init(
     app: web::Data<App>,
     path: web::Path<(String, String)>,
@@ -30,10 +52,6 @@ pub(crate) async fn segment_or_init(
 ) -> Result<HttpResponse, ApiError> {
     let (camera, name) = path.into_inner();
     let archive = Arc::clone(app.camera(&camera)?.archive());
-    let absent = || {
-        let message = "no such segment: it never existed or is no longer kept";
-        ApiError::not_found("unknown_segment", message)
-    };
     let asked = MediaName::parse(&name).ok_or_else(absent)?;
     match asked {
         MediaName::Segment(kind, start) => {
@@ -41,17 +59,15 @@ pub(crate) async fn segment_or_init(
             let slice = found
                 .map_err(|e| ApiError::internal(&e))??
                 .ok_or_else(absent)?;
-            let etag = format!("{name}-{}", slice.len_bytes);
-            file_response(
-                &request,
-                MediaHead {
-                    content_type: content_type(kind),
-                    etag,
-                    cache: IMMUTABLE,
-                },
-                slice,
-            )
-            .await
+            media_response(&request, kind, &name, slice).await
+        }
+        MediaName::Part(kind, start) => {
+            waiting::for_part(&app, &archive, &request, kind, start).await?;
+            let found = web::block(move || archive.part(kind, start)).await;
+            let slice = found
+                .map_err(|e| ApiError::internal(&e))??
+                .ok_or_else(absent)?;
+            media_response(&request, kind, &name, slice).await
         }
         MediaName::Init(kind, hash) => {
             let found = web::block(move || archive.init(kind, hash)).await;

@@ -15,6 +15,7 @@ mod reload;
 mod storage;
 mod stream;
 mod timelapse;
+mod waiting;
 
 pub use moment::MomentOrder;
 pub(crate) use page::page_text;

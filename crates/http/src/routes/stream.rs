@@ -6,6 +6,9 @@
 //! | `/{cam}/stream/{day}/video.m3u8`, `audio.m3u8`, `preview.m3u8` | HLS media playlists of the whole day |
 //! | `/{cam}/stream/{day}/manifest.mpd` | MPEG-DASH |
 //!
+//! The media playlists of `today` are of low latency (RFC 8216bis): they list the parts of the newest
+//! segments, and one that is asked for with `_HLS_msn` is sent when it lists that.
+//!
 //! With `?window=SECONDS`, of `today` only: its last seconds, for tiles and for devices that have no
 //! room for the list of a day.
 
@@ -34,7 +37,10 @@ use crate::{
     file_body::is_known,
     number_param::in_range,
     openapi::{Says, one_of, says, text, whole},
-    routes::{Routes, at, media},
+    routes::{
+        Routes, at, media,
+        waiting::{self, Awaited},
+    },
 };
 
 pub(crate) const HLS: &str = "application/vnd.apple.mpegurl";
@@ -72,7 +78,8 @@ pub(crate) fn routes(routes: &mut Routes) {
     routes.add(at("/{cam}/stream/{day}/preview.m3u8").read(Needs::CAMERA, of_preview, preview));
     let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH);
     routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, of_manifest, mpd));
-    let of_media = says("get_segment", "A segment or an init segment")
+    let of_media = says("get_segment", "A segment, a part of one or an init segment")
+        .details("A part that is the next to be recorded is sent when it is there.")
         .path(
             "name",
             "As playlists and manifests say it",
@@ -82,7 +89,8 @@ pub(crate) fn routes(routes: &mut Routes) {
         .file("video/mp4", "The bytes")
         .or("audio/mp4")
         .refuses(404, "There is no such segment, or no more")
-        .refuses(503, "The disk does not answer");
+        .refuses(429, "The client waits for too much already")
+        .refuses(503, "The disk does not answer, or the part does not come");
     routes.add(at("/{cam}/stream/{name}").read(Needs::CAMERA, of_media, media::segment_or_init));
 }
 
@@ -101,12 +109,26 @@ fn document_of(says: Says, media_type: &'static str) -> Says {
 }
 
 fn list_of(says: Says) -> Says {
-    document_of(says, HLS).query(
-        "_HLS_skip",
-        "Only what is new, RFC 8216bis §6.2.5.1",
-        one_of(&["YES", "v2"]),
-        "YES",
-    )
+    document_of(says, HLS)
+        .query(
+            "_HLS_skip",
+            "Only what is new, RFC 8216bis §6.2.5.1",
+            one_of(&["YES", "v2"]),
+            "YES",
+        )
+        .query(
+            "_HLS_msn",
+            "Only when that segment is listed, RFC 8216bis §6.2.5.2",
+            whole(&NUMBERS),
+            0,
+        )
+        .query(
+            "_HLS_part",
+            "Only when that part of it is listed",
+            whole(&NUMBERS),
+            0,
+        )
+        .refuses(429, "The client waits for too much already")
 }
 
 type Path = web::Path<(String, String)>;
@@ -114,8 +136,16 @@ type Path = web::Path<(String, String)>;
 /// A window is as long; three target durations at least, whatever is asked for.
 const WINDOWS_S: RangeInclusive<u64> = 1..=3600;
 
+/// Of segments and of their parts.
+const NUMBERS: RangeInclusive<u64> = 0..=u64::MAX;
+
 #[derive(Deserialize)]
 struct Query {
+    /// RFC 8216bis §6.2.5.2: wait for the segment of that number, or for that part of it.
+    #[serde(rename = "_HLS_msn")]
+    media: Option<String>,
+    #[serde(rename = "_HLS_part")]
+    part: Option<String>,
     /// RFC 8216bis §6.2.5.1: `YES`, or `v2` which asks for skipped date ranges too.
     #[serde(rename = "_HLS_skip")]
     skip: Option<String>,
@@ -206,8 +236,15 @@ async fn playlist(
     request: &HttpRequest,
     kind: TrackKind,
 ) -> Result<HttpResponse, ApiError> {
-    let day = find_day(&*app.camera(&path.0)?, &path.1).await?;
+    let camera = app.camera(&path.0)?;
+    let mut day = find_day(&camera, &path.1).await?;
     let extent = query.extent(&day)?;
+    let awaited = Awaited::parse(query.media.as_deref(), query.part.as_deref())?;
+    // What is over is answered as it is.
+    if let Some(awaited) = awaited.filter(|_| !day.finished) {
+        waiting::for_playlist(app, camera.archive(), request, kind, awaited).await?;
+        day = find_day(&camera, &path.1).await?;
+    }
     let encoding = accepted_encoding(request);
     let document = media_playlist(&day.folder.timeline(), kind, day.finished, extent, encoding);
     let document = document.ok_or_else(no_track)?;

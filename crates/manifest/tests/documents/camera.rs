@@ -81,7 +81,7 @@ pub(crate) fn init_name_of(recorded: &Recorded) -> String {
 }
 
 /// Adds what a segment needs and returns it: 25 pictures a second at 2 Mbit/s, sound at 64 kbit/s.
-fn segment(day: &mut DayTimeline, recorded: &Recorded) -> Segment {
+pub(crate) fn segment(day: &mut DayTimeline, recorded: &Recorded) -> Segment {
     let (per_second, bytes_per_second) = match recorded.kind {
         TrackKind::Video => (25, 250_000),
         TrackKind::Audio => (47, 8_000),

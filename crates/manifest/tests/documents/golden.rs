@@ -19,7 +19,7 @@ const PREVIEW: TrackKind = TrackKind::Preview;
 
 /// Compares with the file `name`. What differs is written beside the test's other output, so that
 /// it can be looked at and, if it is meant, copied.
-fn assert_golden(name: &str, actual: &[u8]) {
+pub(crate) fn assert_golden(name: &str, actual: &[u8]) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/documents/golden")
         .join(name);
@@ -31,7 +31,12 @@ fn assert_golden(name: &str, actual: &[u8]) {
     }
 }
 
-fn playlist(day: &DayTimeline, kind: TrackKind, finished: bool, extent: Extent) -> Vec<u8> {
+pub(crate) fn playlist(
+    day: &DayTimeline,
+    kind: TrackKind,
+    finished: bool,
+    extent: Extent,
+) -> Vec<u8> {
     media_playlist(day, kind, finished, extent, Encoding::Identity)
         .unwrap()
         .to_vec()
@@ -143,7 +148,8 @@ fn a_preview_counts_the_spans_of_the_picture_and_begins_none() {
         .collect();
     let (day, alone) = (day_of(&recorded), day_of(&without));
     for kind in [VIDEO, AUDIO] {
-        let text = |day| playlist(day, kind, false, Extent::Whole);
+        // Finished: a live one says how far the preview goes.
+        let text = |day| playlist(day, kind, true, Extent::Whole);
         assert_eq!(text(&day), text(&alone), "{kind}");
     }
     // Before and after the gap of the picture; the preview's own is no break.

@@ -60,8 +60,9 @@ impl Media {
                 "#EXT-X-ENDLIST" => {}
                 tag if tag.starts_with('#') => {
                     if tag == "#EXT-X-SERVER-CONTROL" {
-                        let until = value.strip_prefix("CAN-SKIP-UNTIL=").unwrap();
-                        media.can_skip_until_s = Some(until.parse().unwrap());
+                        let mut attributes = value.split(',');
+                        let until = attributes.find_map(|one| one.strip_prefix("CAN-SKIP-UNTIL="));
+                        media.can_skip_until_s = until.map(|until| until.parse().unwrap());
                     }
                     media.header.push(line.to_owned());
                 }

@@ -7,6 +7,7 @@ mod dash_reader;
 mod golden;
 mod gzip;
 mod hls_reader;
+mod low_latency;
 mod random_days;
 mod random_rules;
 mod rules;

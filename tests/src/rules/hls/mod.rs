@@ -3,6 +3,7 @@
 pub mod attributes;
 pub mod delta;
 pub mod index;
+pub mod low_latency;
 pub mod media;
 pub mod multivariant;
 pub mod reader;
@@ -65,6 +66,29 @@ pub const DELTA_APPLIES: Rule = Rule::new("delta-applies", "bis §4.4.5.2, §6.3
 /// A delta update applied on an older playlist gives the full one.
 pub const DELTA_EQUALS_FULL: Rule = Rule::new("delta-equals-full", "bis §6.2.5.1");
 
+/// A server of parts can block reloads.
+pub const BLOCK_RELOAD: Rule = Rule::new("block-reload", "bis §B.1");
+/// No part is longer than `PART-TARGET`.
+pub const PART_DURATION: Rule = Rule::new("part-duration", "bis §4.4.3.7");
+/// No part but the last of its segment is shorter than 85 % of `PART-TARGET`.
+pub const PART_LEAST: Rule = Rule::new("part-least", "bis §4.4.3.7");
+/// `PART-HOLD-BACK` is at least two `PART-TARGET`s.
+pub const PART_HOLD_BACK: Rule = Rule::new("part-hold-back", "bis §4.4.3.8");
+/// The parts of a segment are all of it.
+pub const PART_SUM: Rule = Rule::new("part-sum", "bis §3.1");
+/// Segments begin with a keyframe, and so do their first parts.
+pub const PART_INDEPENDENT: Rule = Rule::new("part-independent", "bis §4.4.4.9");
+/// Parts are listed of the last three target durations only.
+pub const PARTS_RECENT: Rule = Rule::new("parts-recent", "bis §4.4.4.9");
+/// A hint is of what is not there yet.
+pub const HINT: Rule = Rule::new("preload-hint", "bis §4.4.5.3");
+/// What was hinted at is the next part.
+pub const HINT_COMES_TRUE: Rule = Rule::new("hint-comes-true", "bis §4.4.5.3");
+/// Parts that were listed stay the first of their segment.
+pub const PARTS_STAY: Rule = Rule::new("parts-stay", "bis §6.2.1");
+/// It is said how far each other playlist goes.
+pub const REPORT: Rule = Rule::new("rendition-report", "bis §4.4.5.4");
+
 /// Every variant has its URI, every rendition `TYPE`, `GROUP-ID` and its own `NAME`.
 pub const VARIANTS: Rule = Rule::new("variants", "RFC 8216 §4.3.4.1–2");
 /// `CODECS` is there, in the forms of RFC 6381, and covers every rendition.
@@ -113,6 +137,17 @@ pub const RULES: &[Rule] = &[
     DELTA_BOUNDARY,
     DELTA_APPLIES,
     DELTA_EQUALS_FULL,
+    BLOCK_RELOAD,
+    PART_DURATION,
+    PART_LEAST,
+    PART_HOLD_BACK,
+    PART_SUM,
+    PART_INDEPENDENT,
+    PARTS_RECENT,
+    HINT,
+    HINT_COMES_TRUE,
+    PARTS_STAY,
+    REPORT,
     VARIANTS,
     CODECS,
     RESOLUTION,

@@ -93,6 +93,65 @@ fn multivariant(text: &str) -> Findings {
     super::multivariant::check(text, &rates()).1
 }
 
+/// Segments of 4 s, whose parts of 1 s are listed from the third on, and two parts of a fifth.
+fn parts() -> String {
+    let mut text = today(2).replace(
+        "CAN-SKIP-UNTIL=24.0,HOLD-BACK=12.0\n",
+        "CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=3.0\n#EXT-X-PART-INF:PART-TARGET=1.0\n",
+    );
+    for segment in 2..5 {
+        let parts = if segment == 4 { 2 } else { 4 };
+        for part in 0..parts {
+            let independent = if part == 0 { ",INDEPENDENT=YES" } else { "" };
+            let name = part_name(segment, part);
+            text += &format!("#EXT-X-PART:DURATION=1.0,URI=\"{name}\"{independent}\n");
+        }
+        if segment < 4 {
+            text += &format!("#EXTINF:4.0,\n{}\n", name(segment));
+        }
+    }
+    let next = part_name(4, 2);
+    text + &format!(
+        "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{next}\"\n\
+         #EXT-X-RENDITION-REPORT:URI=\"audio.m3u8\",LAST-MSN=4,LAST-PART=1\n"
+    )
+}
+
+fn part_name(segment: u64, part: u64) -> String {
+    format!("../v-{}.part.m4s", (START_S + 4 * segment + part) * 90_000)
+}
+
+/// `parts` with one more.
+fn parts_later() -> String {
+    let (hint, next) = (part_name(4, 2), part_name(4, 3));
+    parts().replace(
+        &format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{hint}\""),
+        &format!(
+            "#EXT-X-PART:DURATION=1.0,URI=\"{hint}\"\n\
+             #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{next}\""
+        ),
+    )
+}
+
+fn low_latency(text: &str) -> Findings {
+    super::low_latency::check(text, 1).1
+}
+
+fn parts_reload(new: &str) -> Findings {
+    let read = |text: &str| super::low_latency::read(text).0;
+    super::low_latency::check_reload(&read(&parts()), &read(new))
+}
+
+#[test]
+fn good_parts_pass() {
+    low_latency(&parts()).assert_none("parts");
+    low_latency(&parts_later()).assert_none("parts, later");
+    parts_reload(&parts()).assert_none("the same again");
+    parts_reload(&parts_later()).assert_none("a part later");
+    let (list, _) = super::low_latency::read(&parts_later());
+    assert_eq!(list.newest(), (4, 3));
+}
+
 #[test]
 fn good_playlists_pass() {
     live(&today(20)).assert_none("today");
@@ -143,6 +202,8 @@ fn each_broken_playlist_is_caught() {
         name(1)
     );
     let second = format!("#EXTINF:4.00000,\n{}", name(1));
+
+    let of_parts = |from: &str, to: &str| low_latency(&parts().replacen(from, to, 1));
 
     let examples = [
         (SYNTAX, live(&with("#EXTM3U\n", ""))),
@@ -335,6 +396,32 @@ fn each_broken_playlist_is_caught() {
                 "video-18.mp4\",BYTERANGE=\"100@0",
                 "video-18.mp4\",BYTERANGE=\"99@0",
             ),
+        ),
+        (BLOCK_RELOAD, of_parts("CAN-BLOCK-RELOAD=YES,", "")),
+        (
+            PART_DURATION,
+            of_parts("PART-TARGET=1.0", "PART-TARGET=0.9"),
+        ),
+        (PART_LEAST, of_parts("PART-TARGET=1.0", "PART-TARGET=1.2")),
+        (PART_HOLD_BACK, of_parts("HOLD-BACK=3.0", "HOLD-BACK=1.9")),
+        (PART_SUM, of_parts("#EXTINF:4.0,", "#EXTINF:3.0,")),
+        (PART_INDEPENDENT, of_parts(",INDEPENDENT=YES", "")),
+        (PARTS_RECENT, of_parts("DURATION:4", "DURATION:1")),
+        (
+            HINT,
+            of_parts(
+                &format!("TYPE=PART,URI=\"{}", part_name(4, 2)),
+                &format!("TYPE=PART,URI=\"{}", part_name(4, 1)),
+            ),
+        ),
+        (REPORT, of_parts(",LAST-MSN=4", "")),
+        (
+            HINT_COMES_TRUE,
+            parts_reload(&parts_later().replace(&part_name(4, 2), &part_name(9, 9))),
+        ),
+        (
+            PARTS_STAY,
+            parts_reload(&parts_later().replace(&part_name(4, 1), &part_name(9, 9))),
         ),
     ];
     assert_each_is_caught(RULES, &examples);

@@ -1,0 +1,134 @@
+//! Playlists of a live day whose segments are recorded part by part.
+
+use dayreel_core::{MediaTime, TrackKind};
+use dayreel_manifest::{DayTimeline, Extent, Part, Slice};
+
+use crate::{
+    camera::{MIDNIGHT_90K, Recorded, SECOND, append, empty_day, init, segment},
+    golden::{assert_golden, playlist},
+};
+
+const VIDEO: TrackKind = TrackKind::Video;
+const AUDIO: TrackKind = TrackKind::Audio;
+
+/// Of 2 s in four parts.
+const SEGMENT_90K: u32 = 180_000;
+const PART_90K: u32 = 45_000;
+
+fn part(start_90k: u64, is_independent: bool) -> Part {
+    Part {
+        start: MediaTime::from_ticks(start_90k),
+        duration_90k: PART_90K,
+        is_independent,
+        bytes: Slice {
+            file: 0,
+            offset: 0,
+            len_bytes: 1000,
+        },
+    }
+}
+
+/// Records the first `parts` of the segment that starts at `start_90k`; four complete it.
+fn record(day: &mut DayTimeline, kind: TrackKind, start_90k: u64, codec: u8, parts: u64) {
+    let init = day.add_init(kind, init(kind, codec));
+    day.begin_segment(kind, init, part(start_90k, true));
+    for index in 1..parts {
+        let start_90k = start_90k + index * u64::from(PART_90K);
+        day.append_part(kind, part(start_90k, kind == AUDIO));
+    }
+    if parts == 4 {
+        let recorded = Recorded {
+            kind,
+            start_90k,
+            duration_90k: SEGMENT_90K,
+            codec,
+        };
+        append(day, &recorded);
+    }
+}
+
+/// Six segments of each track, and a part of the next.
+fn day() -> DayTimeline {
+    let mut day = empty_day();
+    for index in 0..6 {
+        let start_90k = MIDNIGHT_90K + index * u64::from(SEGMENT_90K);
+        record(&mut day, VIDEO, start_90k, 0, 4);
+        record(&mut day, AUDIO, start_90k, 0, 4);
+    }
+    let next_90k = MIDNIGHT_90K + 6 * u64::from(SEGMENT_90K);
+    record(&mut day, VIDEO, next_90k, 0, 3);
+    record(&mut day, AUDIO, next_90k, 0, 2);
+    day
+}
+
+fn text(day: &DayTimeline, extent: Extent) -> String {
+    String::from_utf8(playlist(day, VIDEO, false, extent)).unwrap()
+}
+
+#[test]
+fn the_parts_of_the_newest_segments_are_listed_and_the_next_is_hinted() {
+    let day = day();
+    let whole = text(&day, Extent::Whole);
+    assert_golden("low-latency.m3u8", whole.as_bytes());
+    let window = text(&day, Extent::Window { seconds: 4 });
+    assert_golden("low-latency-window.m3u8", window.as_bytes());
+    let edge = day.edge(VIDEO).unwrap();
+    assert_eq!(
+        (edge.complete, edge.complete_parts, edge.open_parts),
+        (1005, 4, 3)
+    );
+    assert_eq!(edge.part_target_90k, PART_90K);
+    let next = edge.end.ticks();
+    assert!(whole.contains(&format!("TYPE=PART,URI=\"../v-{next}.part.m4s\"")));
+    assert_eq!(day.track(VIDEO).part(edge.end), None, "not there yet");
+    let newest = MediaTime::from_ticks(next - u64::from(PART_90K));
+    assert_eq!(day.track(VIDEO).part(newest).unwrap().start, newest);
+}
+
+#[test]
+fn a_day_that_is_over_lists_no_parts() {
+    let finished = playlist(&day(), VIDEO, true, Extent::Whole);
+    let finished = String::from_utf8(finished).unwrap();
+    assert_eq!(finished.matches("#EXTINF").count(), 6);
+    assert!(!finished.contains("PART") && !finished.contains("RENDITION"));
+}
+
+/// Which break it follows is known when it is complete.
+#[test]
+fn a_segment_after_a_break_is_listed_when_it_is_complete() {
+    let after_gap_90k = MIDNIGHT_90K + 60 * SECOND;
+    let next_90k = MIDNIGHT_90K + 6 * u64::from(SEGMENT_90K);
+    for (start_90k, codec) in [(after_gap_90k, 0), (next_90k, 1)] {
+        let mut day = day();
+        record(&mut day, VIDEO, start_90k, codec, 3);
+        assert_eq!(day.edge(VIDEO).unwrap().open_parts, 0);
+        assert!(!text(&day, Extent::Whole).contains("PRELOAD-HINT"));
+        record(&mut day, VIDEO, start_90k, codec, 4);
+        let edge = day.edge(VIDEO).unwrap();
+        assert_eq!((edge.complete, edge.complete_parts), (1006, 4));
+    }
+}
+
+/// As after a restart: what is read from an index has no parts.
+#[test]
+fn a_segment_without_parts_is_listed_as_ever() {
+    let mut day = empty_day();
+    let recorded = Recorded {
+        kind: VIDEO,
+        start_90k: MIDNIGHT_90K,
+        duration_90k: SEGMENT_90K,
+        codec: 0,
+    };
+    let segment = segment(&mut day, &recorded);
+    day.append_listed(VIDEO, segment, 0);
+    let first = text(&day, Extent::Whole);
+    assert!(
+        first.contains("CAN-BLOCK-RELOAD=YES") && !first.contains("PART"),
+        "{first}"
+    );
+    // Who asks for any part of it has it.
+    assert!(day.edge(VIDEO).unwrap().reaches(1000, Some(3)));
+    record(&mut day, VIDEO, MIDNIGHT_90K + u64::from(SEGMENT_90K), 0, 2);
+    let second = text(&day, Extent::Whole);
+    assert_eq!(second.matches("#EXT-X-PART:").count(), 2, "{second}");
+}

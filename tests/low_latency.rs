@@ -1,0 +1,166 @@
+//! Low-latency HLS: every part when it is recorded, for who waits for it.
+
+use std::{
+    collections::HashMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use dayreel_testcam::VideoCodec;
+use dayreel_tests::{
+    client::Client,
+    rules::hls::low_latency::{self, LowLatency},
+    stage::{CAMERA, Stage, picture},
+};
+
+/// Segments that are followed, of 2 s each.
+const FOLLOWED: u64 = 4;
+
+fn path(track: &str, query: &str) -> String {
+    format!("/{CAMERA}/stream/today/{track}.m3u8{query}")
+}
+
+/// Two seconds in a segment: pictures with a keyframe every second, and sound.
+fn recorded() -> Result<Stage> {
+    Stage::recorded(picture(VideoCodec::H264), 2, 3)
+}
+
+fn media(client: &Client, uri: &str) -> Result<Vec<u8>> {
+    let name = uri.strip_prefix("../").context("not in the folder above")?;
+    let path = format!("/{CAMERA}/stream/{name}");
+    let answer = client.get(&path)?.expect(200)?;
+    let cache = answer.header("cache-control").unwrap_or_default();
+    ensure!(cache.contains("immutable"), "{uri}: {cache}");
+    Ok(answer.body)
+}
+
+/// Follows a playlist as players do: each reload waits for the next part, which is asked for before it is
+/// there. Returns the bytes of each part, and the playlist at the end.
+fn follow(
+    client: &Client,
+    track: &str,
+    skip: &str,
+) -> Result<(HashMap<String, Vec<u8>>, LowLatency)> {
+    let mut bytes = HashMap::new();
+    let text = client.get_text(&path(track, ""))?;
+    let (mut list, findings) = low_latency::check(&text, 1);
+    findings.assert_none(&text);
+    let end = list.newest().0 + FOLLOWED;
+    while list.newest().0 < end {
+        if let Some(hint) = list.hint.clone() {
+            let part = media(client, &hint)?;
+            bytes.insert(hint, part);
+        }
+        let (segment, part) = list.newest();
+        let query = format!("?_HLS_msn={segment}&_HLS_part={part}{skip}");
+        let text = client.get_text(&path(track, &query))?;
+        let (next, findings) = low_latency::check(&text, 1);
+        findings.assert_none(&text);
+        low_latency::check_reload(&list, &next).assert_none(&text);
+        ensure!(
+            next.newest() > list.newest(),
+            "{query} was answered with {:?}",
+            next.newest()
+        );
+        list = next;
+    }
+    Ok((bytes, list))
+}
+
+/// Follows a track, and compares what was followed with the segments.
+fn parts_are_segments(client: &Client, track: &str, skip: &str) -> Result<()> {
+    let (bytes, list) = follow(client, track, skip)?;
+    let mut compared = 0;
+    for segment in &list.segments {
+        let parts = segment.parts.iter().map(|part| bytes.get(&part.uri));
+        let Some(parts) = parts
+            .collect::<Option<Vec<_>>>()
+            .filter(|parts| !parts.is_empty())
+        else {
+            continue;
+        };
+        let together: Vec<u8> = parts.into_iter().flatten().copied().collect();
+        ensure!(together == media(client, &segment.uri)?, "{}", segment.uri);
+        compared += 1;
+    }
+    ensure!(compared >= 2, "{compared} segments of {track} compared");
+    // Parts that left the playlist are still there.
+    for (uri, part) in &bytes {
+        ensure!(media(client, uri)? == *part, "{uri} has changed");
+    }
+    Ok(())
+}
+
+#[test]
+fn who_follows_gets_each_part_and_together_they_are_the_segments() -> Result<()> {
+    let stage = recorded()?;
+    let client = stage.server.client();
+    thread::scope(|scope| {
+        let all = [("video", ""), ("video", "&_HLS_skip=YES"), ("audio", "")];
+        let all = all.map(|(track, skip)| {
+            let client = &client;
+            scope.spawn(move || parts_are_segments(client, track, skip))
+        });
+        all.into_iter()
+            .try_for_each(|one| one.join().expect("a follower panicked"))
+    })
+}
+
+#[test]
+fn a_reload_that_asks_for_too_much_or_nonsense_is_refused_at_once() -> Result<()> {
+    let stage = recorded()?;
+    let client = stage.server.client();
+    let (list, _) = low_latency::read(&client.get_text(&path("video", ""))?);
+    let (newest, _) = list.newest();
+    let far = newest + 9;
+    let next = newest + 1;
+    for (query, what) in [
+        ("?_HLS_part=0".to_owned(), "both or none"),
+        ("?_HLS_msn=".to_owned(), "whole number"),
+        ("?_HLS_msn=-1".to_owned(), "whole number"),
+        ("?_HLS_msn=%2B1".to_owned(), "whole number"),
+        ("?_HLS_msn=1e3".to_owned(), "whole number"),
+        ("?_HLS_msn=99999999999999999999".to_owned(), "whole number"),
+        (format!("?_HLS_msn={next}&_HLS_part=x"), "whole number"),
+        (format!("?_HLS_msn={far}"), "too far ahead"),
+        (format!("?_HLS_msn={next}&_HLS_part=99"), "too far ahead"),
+    ] {
+        let asked = Instant::now();
+        let answer = client.get(&path("video", &query))?.expect(400)?.json()?;
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        ensure!(message.contains(what), "{query}: {answer}");
+        // Half of what it would have waited for.
+        ensure!(asked.elapsed() < Duration::from_secs(3), "{query} waited");
+    }
+    // What is there is sent as ever.
+    for query in ["?_HLS_msn=0", "?_HLS_msn=0&_HLS_part=99"] {
+        client.get(&path("video", query))?.expect(200)?;
+    }
+    Ok(())
+}
+
+/// RFC 8216bis §6.2.5.2: after three target durations.
+#[test]
+fn who_waits_for_a_camera_that_is_away_is_told_so() -> Result<()> {
+    let mut stage = recorded()?;
+    let client = stage.server.client();
+    stage.camera.stop()?;
+    let (list, _) = low_latency::read(&client.get_text(&path("video", ""))?);
+    // What was on its way has been recorded when nothing more comes.
+    let awaited = |list: &LowLatency| {
+        let (segment, part) = list.newest();
+        path("video", &format!("?_HLS_msn={segment}&_HLS_part={part}"))
+    };
+    let mut path = awaited(&list);
+    let refused = loop {
+        let answer = client.get(&path)?;
+        if answer.status != 200 {
+            break answer.expect(503)?;
+        }
+        path = awaited(&low_latency::read(&answer.text()?).0);
+    };
+    ensure!(refused.header("retry-after").is_some());
+    ensure!(refused.json()?["error"]["code"] == "not_recorded_yet");
+    Ok(())
+}
