@@ -203,6 +203,10 @@ impl TrackWriter {
         let Ok(duration_90k) = u32::try_from(info.duration_90k) else {
             return Ok(());
         };
+        // hls.js that changes to parts of another picture at the live edge shows none of it.
+        if self.kind == TrackKind::Preview {
+            return Ok(());
+        }
         let part = Part {
             start: info.start,
             duration_90k,

@@ -31,6 +31,15 @@ impl Edge {
         }
     }
 
+    /// The same for a report to who plays another track: hls.js takes LAST-PART=0 for none at all, and
+    /// asks for a part that does not come for long. The last part of the segment before does as well.
+    pub const fn reported(&self) -> (u64, Option<u64>) {
+        match (self.open_parts, self.complete_parts.checked_sub(1)) {
+            (1, Some(last)) => (self.complete, Some(last)),
+            _ => self.newest(),
+        }
+    }
+
     /// Whether the playlist goes as far as the segment `media`, or as its part `part`.
     ///
     /// RFC 8216bis §6.2.5.2: a part that its segment does not have is the first of the next.
@@ -122,6 +131,17 @@ mod tests {
         assert!(!none_open.reaches(10, Some(4)), "the next has not begun");
         assert_eq!(EDGE.newest(), (11, Some(1)));
         assert_eq!(none_open.newest(), (10, Some(3)));
+    }
+
+    #[test]
+    fn regression_a_first_part_was_reported_which_hls_js_takes_for_none() {
+        let first = Edge {
+            open_parts: 1,
+            ..EDGE
+        };
+        assert_eq!(first.newest(), (11, Some(0)));
+        assert_eq!(first.reported(), (10, Some(3)));
+        assert_eq!(EDGE.reported(), (11, Some(1)));
     }
 
     #[test]

@@ -13,8 +13,9 @@ use crate::{
 /// the least allowed.
 const SKIP_TARGETS: u64 = 6;
 
-/// RFC 8216bis §4.4.3.8 asks for two at least and advises three.
-const HOLD_BACK_PARTS: u64 = 3;
+/// RFC 8216bis §4.4.3.8 asks for two at least, which leaves a part's time to load the next one, and advises
+/// three: half a second more. Players that stall stay further behind by themselves.
+const HOLD_BACK_PARTS: u64 = 2;
 
 /// How much of a live day a playlist lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +163,7 @@ pub fn media_playlist(
     Some(document.finish())
 }
 
-/// RFC 8216bis §4.4.3.8 and §4.4.3.7. PART-HOLD-BACK: three of the longest parts.
+/// RFC 8216bis §4.4.3.8 and §4.4.3.7.
 fn write_control(edge: &Edge, skip_s: Option<u64>, text: &mut String) {
     text.push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES");
     // Writing to a String cannot fail.
@@ -194,7 +195,7 @@ fn write_reports(day: &DayTimeline, kind: TrackKind, extent: Extent, text: &mut 
         let Some(edge) = day.edge(other) else {
             continue;
         };
-        let (media, part) = edge.newest();
+        let (media, part) = edge.reported();
         // Writing to a String cannot fail.
         let _ = write!(
             text,

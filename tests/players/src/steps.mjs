@@ -108,6 +108,17 @@ async function picture({ page, path }, { name = "picture" }) {
   return { ...rest, ...files };
 }
 
+/** Looks at the screen while it plays on: all pictures in `glances.gray`, and when each was shown. */
+async function glance({ page, path }, { seconds, every_ms, width, height }) {
+  const { at_ms, luma } = await page.evaluate(
+    ([seconds, every_ms, size]) => window.probe.glances(seconds, every_ms, size),
+    [seconds, every_ms, { width, height }],
+  );
+  const gray = path("glances.gray");
+  await writeFile(gray, Buffer.from(luma, "base64"));
+  return { at_ms, gray };
+}
+
 /** The page as a person sees it. */
 async function screenshot({ page, path }, { name = "page", full_page = false }) {
   const png = path(`${name}.png`);
@@ -151,7 +162,8 @@ async function overflow({ page }) {
 /** Chooses each quality that the player lists, one after another, and plays a second of it. */
 async function qualities({ page }) {
   const widths = await page.evaluate(() => window.probe.adapter.qualities());
-  for (const [index, width] of widths.entries()) {
+  // And back again.
+  for (const [index, width] of [...widths.entries(), [0, widths[0]]]) {
     await page.evaluate((index) => window.probe.adapter.choose(index), index);
     await page.waitForFunction((width) => document.querySelector("video").videoWidth === width, width);
     await page.evaluate(() => window.probe.plays(1));
@@ -163,7 +175,7 @@ function sample(page) {
   return page.evaluate(() => window.probe.sample());
 }
 
-export const STEPS = { start, watch, seek, play_until: playUntil, picture, screenshot, click, drag, find, overflow, qualities };
+export const STEPS = { start, watch, seek, play_until: playUntil, picture, glance, screenshot, click, drag, find, overflow, qualities };
 
 /** Where a run's files go. */
 export function pathIn(out, run) {
