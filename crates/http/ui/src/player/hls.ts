@@ -8,7 +8,8 @@ import { FirstSeek } from './first-seek';
 import { secondsOf, wallOf } from './timeline';
 
 const CONFIG: Partial<HlsConfig> = {
-  liveSyncDurationCount: 3,
+  // Who is further behind the live edge than the server advises catches up by playing on a little faster.
+  maxLiveSyncPlaybackRate: 1.1,
   // The day can be rewound without end; what the browser holds is bounded.
   backBufferLength: 60,
   maxBufferLength: 30,
