@@ -149,11 +149,6 @@ export class Probe {
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(video, 0, 0);
     const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-    const luma = new Uint8Array(canvas.width * canvas.height);
-    for (let i = 0; i < luma.length; i++) {
-      // ITU-R BT.709 §3.2, in 1/256.
-      luma[i] = (54 * data[4 * i] + 183 * data[4 * i + 1] + 19 * data[4 * i + 2]) >> 8;
-    }
     const media_time_s = this.#frame?.media_time_s ?? null;
     const found = {
       width: canvas.width,
@@ -161,9 +156,33 @@ export class Probe {
       time_s: video.currentTime,
       media_time_s,
       wall_ms: media_time_s == null ? null : (this.adapter?.wallOf(media_time_s) ?? null),
-      luma: await base64(luma),
+      luma: await base64(new Blob([luma(data)])),
     };
     return { found, resume: !wasPaused };
+  }
+
+  /**
+   * Looks at the screen about every `every_ms` while it plays on: when each picture was shown, in ms since 1970, and
+   * the luma of all of them, one after the other, `width` × `height` bytes each.
+   */
+  async glances(seconds, every_ms, { width, height }) {
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    const at_ms = [];
+    const pictures = [];
+    const until_ms = performance.now() + seconds * 1000;
+    let next_ms = 0;
+    while (performance.now() < until_ms) {
+      const { expectedDisplayTime } = await new Promise((resolve) =>
+        this.#video.requestVideoFrameCallback((_now, metadata) => resolve(metadata)),
+      );
+      if (expectedDisplayTime < next_ms) continue;
+      next_ms = expectedDisplayTime + every_ms;
+      context.drawImage(this.#video, 0, 0, width, height);
+      pictures.push(luma(context.getImageData(0, 0, width, height).data));
+      at_ms.push(performance.timeOrigin + expectedDisplayTime);
+    }
+    return { at_ms, luma: await base64(new Blob(pictures)) };
   }
 
   /** Goes on after `picture`. */
@@ -201,11 +220,21 @@ export class Probe {
   }
 }
 
-async function base64(bytes) {
+/** The luma of RGBA pixels, one byte a pixel. */
+function luma(data) {
+  const luma = new Uint8Array(data.length / 4);
+  for (let i = 0; i < luma.length; i++) {
+    // ITU-R BT.709 §3.2, in 1/256.
+    luma[i] = (54 * data[4 * i] + 183 * data[4 * i + 1] + 19 * data[4 * i + 2]) >> 8;
+  }
+  return luma;
+}
+
+async function base64(blob) {
   const url = await new Promise((resolve) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
-    reader.readAsDataURL(new Blob([bytes]));
+    reader.readAsDataURL(blob);
   });
   return url.slice(url.indexOf(",") + 1);
 }

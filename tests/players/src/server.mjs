@@ -15,7 +15,7 @@ const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript; charset=
 export function serve() {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
-    const file = VENDOR[pathname] ?? (/^\/page\/[\w/]+\.(html|js)$/.test(pathname) ? pathname.slice(1) : null);
+    const file = VENDOR[pathname] ?? (/^\/page\/[\w/-]+\.(html|js)$/.test(pathname) ? pathname.slice(1) : null);
     if (!file) {
       response.writeHead(404).end();
       return;

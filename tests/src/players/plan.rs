@@ -49,6 +49,8 @@ impl Run {
 pub enum Player {
     /// hls.js.
     Hls,
+    /// hls.js that is not to be of low latency.
+    HlsPlain,
     /// dash.js.
     Dash,
     /// Shaka Player, given HLS.
@@ -66,6 +68,7 @@ impl Player {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hls => "hls",
+            Self::HlsPlain => "hls-plain",
             Self::Dash => "dash",
             Self::ShakaHls => "shaka-hls",
             Self::ShakaDash => "shaka-dash",
@@ -77,7 +80,9 @@ impl Player {
     /// Path of the document it plays for a day of a camera.
     pub fn path(self, camera: &str, day: &str) -> String {
         match self {
-            Self::Hls | Self::ShakaHls => format!("/{camera}/stream/{day}/playlist.m3u8"),
+            Self::Hls | Self::HlsPlain | Self::ShakaHls => {
+                format!("/{camera}/stream/{day}/playlist.m3u8")
+            }
             Self::Dash | Self::ShakaDash => format!("/{camera}/stream/{day}/manifest.mpd"),
             // Files are not of a day: their URLs are known otherwise.
             Self::File | Self::Page => format!("/{camera}/"),
@@ -134,6 +139,17 @@ pub enum Step {
     Picture {
         /// Of its files, behind the run's.
         name: String,
+    },
+    /// Look at the screen now and then while it plays on.
+    Glance {
+        /// How long, in s.
+        seconds: u32,
+        /// How often, in ms.
+        every_ms: u32,
+        /// Of the pictures that are kept, in pixels.
+        width: u32,
+        /// The same.
+        height: u32,
     },
     /// The page as a person sees it.
     Screenshot {

@@ -106,6 +106,13 @@ pub enum Seen {
     },
     /// A picture.
     Picture(Picture),
+    /// What was on the screen.
+    Glance {
+        /// When each picture was shown, ms since 1970.
+        at_ms: Vec<f64>,
+        /// Luma of all of them, one after the other, one byte a pixel.
+        gray: PathBuf,
+    },
     /// A screenshot.
     Screenshot {
         /// The file.

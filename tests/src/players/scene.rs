@@ -65,6 +65,16 @@ impl Scene {
         Self::of(server, camera, turn)
     }
 
+    /// The same of another camera.
+    ///
+    /// # Errors
+    /// The server does not start.
+    pub fn of_camera(camera: Camera) -> Result<Self> {
+        let turn = turn();
+        let server = Server::start(Self::setup(&camera, &zone_at_noon()))?;
+        Self::of(server, camera, turn)
+    }
+
     /// The same with a sub-stream of so many pixels' width, whose camera is the second.
     ///
     /// # Errors

@@ -4,9 +4,9 @@ import { script } from "../script.js";
 /** More than the element's time, in whole microseconds, can be below what was asked for; less than a picture. */
 const ROUNDING_S = 0.001;
 
-export async function open(video, report) {
+export async function open(video, report, settings = {}) {
   await script("/vendor/hls.js");
-  const hls = new Hls();
+  const hls = new Hls(settings);
   hls.on(Hls.Events.ERROR, (_event, data) => {
     report({ fatal: data.fatal, code: data.details, message: String(data.error?.message ?? data.reason ?? "") });
   });
