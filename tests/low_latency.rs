@@ -1,7 +1,9 @@
 //! Low-latency HLS: every part when it is recorded, for who waits for it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
+    io::{Read as _, Write as _},
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
@@ -10,10 +12,16 @@ use anyhow::{Context as _, Result, ensure};
 use dayreel_testcam::VideoCodec;
 use dayreel_tests::{
     client::Client,
+    process::wait_until,
     rules::hls::low_latency::{self, LowLatency},
     stage::{CAMERA, Stage, picture},
 };
 
+/// Until something is as it should be.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// So many requests of one client may wait.
+const WAITS_OF_ONE: usize = 128;
+const TOO_MANY: usize = 10;
 /// Segments that are followed, of 2 s each.
 const FOLLOWED: u64 = 4;
 
@@ -137,6 +145,44 @@ fn a_reload_that_asks_for_too_much_or_nonsense_is_refused_at_once() -> Result<()
     for query in ["?_HLS_msn=0", "?_HLS_msn=0&_HLS_part=99"] {
         client.get(&path("video", query))?.expect(200)?;
     }
+    Ok(())
+}
+
+/// Each takes a place, which is free again when it has been answered.
+#[test]
+fn who_waits_for_too_much_at_once_is_refused() -> Result<()> {
+    let mut stage = recorded()?;
+    let client = stage.server.client();
+    stage.camera.stop()?;
+    // When its session has ended, nothing more is recorded: all of them wait for six seconds.
+    let ended = wait_until(PATIENCE, || {
+        let text = client.get_text(&path("video", "")).ok()?;
+        let list = low_latency::read(&text).0;
+        list.open.is_empty().then_some(list)
+    });
+    let (newest, _) = ended.context("the session has not ended")?.newest();
+    let path = path("video", &format!("?_HLS_msn={}", newest + 1));
+    let request = format!("GET {path} HTTP/1.1\r\nHost: dayreel\r\n\r\n");
+    let connections = (0..WAITS_OF_ONE + TOO_MANY).map(|_| {
+        let mut connection = TcpStream::connect(stage.server.address())?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        connection.write_all(request.as_bytes())?;
+        Ok(connection)
+    });
+    // Before the first answer is read, all have asked.
+    let connections = connections.collect::<Result<Vec<_>>>()?;
+    let mut answers = BTreeMap::new();
+    for mut connection in connections {
+        let mut status = [0; "HTTP/1.1 503".len()];
+        connection.read_exact(&mut status)?;
+        *answers
+            .entry(String::from_utf8(status.into())?)
+            .or_insert(0) += 1;
+    }
+    let expected = [("HTTP/1.1 429", TOO_MANY), ("HTTP/1.1 503", WAITS_OF_ONE)];
+    let expected = expected.map(|(status, count)| (status.to_owned(), count));
+    ensure!(answers == BTreeMap::from(expected), "{answers:?}");
+    client.get(&path)?.expect(503)?;
     Ok(())
 }
 

@@ -7,6 +7,10 @@ use dayreel_core::MediaTime;
 
 use crate::Slice;
 
+/// A segment of more parts is listed when it is complete, without them: some cameras send a keyframe in a
+/// minute or none at all, and each reload would list all.
+const MOST_PARTS: usize = 256;
+
 /// A chunk of a segment, on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -53,8 +57,10 @@ impl Parts {
 
     /// Adds another part of the segment.
     pub(crate) fn push(&mut self, part: Part) {
-        if let Some(open) = &mut self.open {
-            open.parts.push(part);
+        let fits = |open: &&mut OpenSegment| open.parts.len() < MOST_PARTS;
+        match self.open.as_mut().filter(fits) {
+            Some(open) => open.parts.push(part),
+            None => self.open = None,
         }
     }
 

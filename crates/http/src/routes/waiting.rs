@@ -14,6 +14,8 @@ use crate::{app::App, error::ApiError};
 
 /// RFC 8216bis §6.2.5.2: nobody waits for more than three target durations.
 const MOST_TARGETS: u64 = 3;
+/// And no longer than this, s: with a keyframe a minute, a connection would be taken for idle.
+const MOST_S: u64 = 60;
 
 /// What a playlist must list before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +120,7 @@ async fn wait(
             place = Some(app.waits().place(request)?);
         }
         let until = *until.get_or_insert_with(|| {
-            Instant::now() + Duration::from_secs(MOST_TARGETS * edge.target_s)
+            Instant::now() + Duration::from_secs((MOST_TARGETS * edge.target_s).min(MOST_S))
         });
         if !matches!(timeout_at(until, growth.changed()).await, Ok(Ok(()))) {
             let message = "what was waited for is not recorded: the camera delivers nothing";

@@ -109,6 +109,20 @@ fn a_segment_after_a_break_is_listed_when_it_is_complete() {
     }
 }
 
+/// As of a camera that sends a keyframe in minutes.
+#[test]
+fn a_segment_of_very_many_parts_is_listed_without_them() {
+    let mut day = day();
+    let next_90k = MIDNIGHT_90K + 6 * u64::from(SEGMENT_90K);
+    record(&mut day, VIDEO, next_90k, 0, 256);
+    assert_eq!(day.edge(VIDEO).unwrap().open_parts, 256);
+    let one_more = next_90k + 256 * u64::from(PART_90K);
+    day.append_part(VIDEO, part(one_more, false));
+    day.append_part(VIDEO, part(one_more + u64::from(PART_90K), false));
+    assert_eq!(day.edge(VIDEO).unwrap().open_parts, 0);
+    assert!(!text(&day, Extent::Whole).contains("PRELOAD-HINT"));
+}
+
 /// As after a restart: what is read from an index has no parts.
 #[test]
 fn a_segment_without_parts_is_listed_as_ever() {
