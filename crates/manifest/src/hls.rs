@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use dayreel_core::{TrackFormat, TrackKind};
+use dayreel_core::{TICKS_PER_SECOND, TrackFormat, TrackKind};
 
 use crate::{
     DayTimeline, Document, Edge, Encoding, Sequence, Track, document::Builder, number::Seconds,
@@ -175,7 +175,9 @@ fn write_control(edge: &Edge, skip_s: Option<u64>, text: &mut String) {
         text.push('\n');
         return;
     }
-    let (part, back) = (Seconds(part_90k), Seconds(HOLD_BACK_PARTS * part_90k));
+    // In hundredths: twice a duration that was rounded up to a nanosecond may be a nanosecond more.
+    let back_90k = (HOLD_BACK_PARTS * part_90k).next_multiple_of(TICKS_PER_SECOND / 100);
+    let (part, back) = (Seconds(part_90k), Seconds(back_90k));
     let _ = writeln!(
         text,
         ",PART-HOLD-BACK={back}\n#EXT-X-PART-INF:PART-TARGET={part}"

@@ -85,6 +85,23 @@ fn the_parts_of_the_newest_segments_are_listed_and_the_next_is_hinted() {
     assert_eq!(day.track(VIDEO).part(newest).unwrap().start, newest);
 }
 
+/// Durations are rounded up to a nanosecond, so twice one may be less than one twice.
+#[test]
+fn regression_the_hold_back_was_a_nanosecond_less_than_two_parts() {
+    let mut day = day();
+    let next = day.edge(VIDEO).unwrap().end;
+    day.append_part(
+        VIDEO,
+        Part {
+            duration_90k: PART_90K + 1,
+            ..part(next.ticks(), false)
+        },
+    );
+    let text = text(&day, Extent::Whole);
+    assert!(text.contains("PART-HOLD-BACK=1.01\n"), "{text}");
+    assert!(text.contains("PART-TARGET=0.500011112\n"), "{text}");
+}
+
 #[test]
 fn a_day_that_is_over_lists_no_parts() {
     let finished = playlist(&day(), VIDEO, true, Extent::Whole);
