@@ -187,10 +187,9 @@ struct Around {
 
 fn around(folder: &DayFolder, at: MediaTime) -> Option<Around> {
     let timeline = folder.timeline();
-    let segments = timeline.track(TrackKind::Video).segments();
-    let index = segments
-        .partition_point(|segment| segment.start <= at)
-        .checked_sub(1)?;
+    let track = timeline.track(TrackKind::Video);
+    let segments = track.segments();
+    let index = track.index_at(at)?;
     let follows = |one: &Segment, next: &Segment| one.end().saturating_add(GAP_90K) >= next.start;
     let here = *segments.get(index)?;
     let after = segments

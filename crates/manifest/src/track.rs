@@ -119,10 +119,15 @@ impl Track {
         self.segments.get(index)
     }
 
+    /// Index of the last segment that starts at `at` or before.
+    pub fn index_at(&self, at: MediaTime) -> Option<usize> {
+        let after = self.segments.partition_point(|segment| segment.start <= at);
+        after.checked_sub(1)
+    }
+
     /// The segment that `at` is in.
     pub fn segment_at(&self, at: MediaTime) -> Option<&Segment> {
-        let after = self.segments.partition_point(|segment| segment.start <= at);
-        let segment = self.segments.get(after.checked_sub(1)?)?;
+        let segment = self.segments.get(self.index_at(at)?)?;
         (at < segment.end()).then_some(segment)
     }
 

@@ -63,7 +63,7 @@ fn of_gop(gop_s: f64) -> Result<()> {
     ];
     let run = |player| scene.run(player, steps.clone());
     let mut ts = run(Player::HlsPlain);
-    ts.name = "MPEG-TS in hls.js".to_owned().replace(' ', "-");
+    ts.name = "MPEG-TS-in-hls.js".to_owned();
     ts.url = scene.server.url(&format!("/{CAMERA}/live/playlist.m3u8"));
     for runs in [
         vec![run(Player::Hls), run(Player::Dash)],
