@@ -4,23 +4,17 @@ use super::{
     BLOCK_RELOAD, HINT, HINT_COMES_TRUE, PART_DURATION, PART_HOLD_BACK, PART_INDEPENDENT,
     PART_LEAST, PART_SUM, PARTS_RECENT, PARTS_STAY, REPORT, SYNTAX,
     attributes::{Attributes, attributes},
-    reader::decimal_ns,
+    reader::{self, Media, decimal_ns},
 };
 use crate::rules::Findings;
 
 /// What a media playlist says of parts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LowLatency {
-    /// Media sequence number of the first segment that is listed or skipped.
-    pub media_sequence: u64,
-    /// Segments that a delta update leaves out.
-    pub skipped: u64,
-    /// `EXT-X-TARGETDURATION`, ns.
-    pub target_ns: u64,
+    /// What it says of segments.
+    pub media: Media,
     /// `PART-TARGET`, ns; 0 if there is none.
     pub part_target_ns: u64,
-    /// `EXT-X-SERVER-CONTROL`.
-    pub control: Attributes,
     /// In order.
     pub segments: Vec<Parts>,
     /// What there is of the segment after them.
@@ -57,7 +51,8 @@ impl LowLatency {
     /// Media sequence number of the newest segment that something is listed of, and the number of
     /// parts that are listed of it.
     pub fn newest(&self) -> (u64, u64) {
-        let complete = self.media_sequence + self.skipped + self.segments.len() as u64;
+        let skipped = self.media.skipped_segments.unwrap_or(0);
+        let complete = self.media.media_sequence + skipped + self.segments.len() as u64;
         match (self.open.is_empty(), self.segments.last()) {
             (true, Some(last)) => (complete.saturating_sub(1), last.parts.len() as u64),
             _ => (complete, self.open.len() as u64),
@@ -72,24 +67,20 @@ impl LowLatency {
 
 /// Reads what `text` says of parts; what cannot be read is a finding of [`SYNTAX`].
 pub fn read(text: &str) -> (LowLatency, Findings) {
-    let mut read = LowLatency::default();
-    let mut findings = Findings::default();
+    let (media, mut findings) = reader::read(text);
+    let mut read = LowLatency {
+        media,
+        ..LowLatency::default()
+    };
     let mut duration_ns = 0;
     for (number, line) in (1..).zip(text.lines()) {
         let (tag, value) = line.split_once(':').unwrap_or((line, ""));
         let list = || attributes(value);
         let readable = match tag {
-            "#EXT-X-MEDIA-SEQUENCE" => set(&mut read.media_sequence, value.parse().ok()),
-            "#EXT-X-SKIP" => set(
-                &mut read.skipped,
-                list().and_then(|list| list.unquoted("SKIPPED-SEGMENTS")?.parse().ok()),
-            ),
-            "#EXT-X-TARGETDURATION" => set(&mut read.target_ns, nanos(value)),
             "#EXT-X-PART-INF" => set(
                 &mut read.part_target_ns,
                 list().and_then(|list| nanos(list.unquoted("PART-TARGET")?)),
             ),
-            "#EXT-X-SERVER-CONTROL" => set(&mut read.control, list()),
             "#EXT-X-PART" => {
                 let part = list().and_then(|list| part(&list));
                 let readable = part.is_some();
@@ -151,18 +142,19 @@ fn part(list: &Attributes) -> Option<Part> {
 pub fn check(text: &str, others: usize) -> (LowLatency, Findings) {
     let (list, mut findings) = read(text);
     let target_ns = list.part_target_ns;
-    let control = |name| list.control.get(name);
+    let control = list.media.server_control.as_ref();
     findings.check(
-        control("CAN-BLOCK-RELOAD") == Some("YES"),
+        control.and_then(|control| control.get("CAN-BLOCK-RELOAD")) == Some("YES"),
         BLOCK_RELOAD,
-        || format!("{:?}", list.control),
+        || format!("{control:?}"),
     );
-    let hold_ns = control("PART-HOLD-BACK").and_then(nanos).unwrap_or(0);
+    let hold_ns = list.media.server_control_ns("PART-HOLD-BACK").unwrap_or(0);
     findings.check(
         target_ns > 0 && hold_ns >= 2 * target_ns,
         PART_HOLD_BACK,
         || format!("{hold_ns} ns, parts of {target_ns} ns"),
     );
+    let listed_ns = 3 * 1_000_000_000 * list.media.target_duration_s.unwrap_or(0);
     let mut after_ns = 0;
     for segment in list.segments.iter().rev() {
         let uri = &segment.uri;
@@ -170,7 +162,7 @@ pub fn check(text: &str, others: usize) -> (LowLatency, Findings) {
             after_ns += segment.duration_ns;
             continue;
         };
-        findings.check(after_ns < 3 * list.target_ns, PARTS_RECENT, || {
+        findings.check(after_ns < listed_ns, PARTS_RECENT, || {
             format!("{uri} ends {after_ns} ns before the end")
         });
         after_ns += segment.duration_ns;
