@@ -26,6 +26,7 @@ use dayreel_core::TICKS_PER_SECOND;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use parking_lot::Mutex;
 
 use super::Branch;
 use crate::{Error, writer::Feed};
@@ -79,6 +80,7 @@ pub(crate) fn attach(
         u32::try_from(TICKS_PER_SECOND).unwrap_or(u32::MAX),
     );
     never_time_out(&entry);
+    close_last_fragment(&entry);
 
     let appsink = gst_app::AppSink::builder()
         .sync(false)
@@ -111,6 +113,44 @@ fn never_time_out(entry: &gst::Pad) {
             _ => gst::PadProbeReturn::Ok,
         }
     });
+}
+
+/// Lets the muxer end its fragments before the stream ends. At the end (0.14.5) it takes the end of a
+/// fragment for that of a chunk, and loses a GOP that begins just there. Empty access units that begin
+/// another GOP come before the end; the muxer records none of these. The second tells it that there
+/// is nothing to be shown before the first.
+fn close_last_fragment(entry: &gst::Pad) {
+    let end = Mutex::new(None);
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    entry.add_probe(kinds, move |entry, info| {
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(unit)) => {
+                let unit_end = unit.pts().opt_add(unit.duration()).or(unit.pts());
+                let mut end = end.lock();
+                *end = unit_end.max(*end);
+            }
+            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Eos => {
+                let Some(end) = end.lock().take() else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                for _ in 0..2 {
+                    // Refused where the pipeline is stopped already: then nothing is made any more.
+                    let _ = entry.chain(nothing_at(end));
+                }
+            }
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// An access unit of nothing.
+fn nothing_at(pts: gst::ClockTime) -> gst::Buffer {
+    let mut buffer = gst::Buffer::new();
+    let gap = buffer.make_mut();
+    gap.set_pts(pts);
+    gap.set_flags(gst::BufferFlags::GAP | gst::BufferFlags::DROPPABLE);
+    buffer
 }
 
 fn callbacks(sink: RecordSink, mut cutter: Cutter) -> gst_app::AppSinkCallbacks {
