@@ -22,13 +22,20 @@ use super::{
     GifError, MomentDesk, MomentError, MomentMade, MomentRequest, MomentSettings, clip, comment,
     desk::Stage, shrink, stills,
 };
-use crate::{Cut, Missing, Newest, Ring, Window, frame, track::media_to_pts};
+use crate::{
+    Cut, Missing, Newest, Ring, Window, alignment::MOST_WAIT_NS, frame, track::media_to_pts,
+};
 
 /// How late a camera's pictures may come: media time follows the wall clock to within a second.
 const LATENESS: Duration = Duration::from_secs(2);
 
 /// So much later the sound may come than the picture of the same instant.
 const SOUND_LATENESS: Duration = Duration::from_millis(300);
+
+/// So long after its beginning a source may give the first sound, which waits until it is aligned with
+/// the picture.
+const SOUND_BEGINS: Duration =
+    Duration::from_nanos(MOST_WAIT_NS.unsigned_abs()).saturating_add(Duration::from_millis(800));
 
 /// A track that has delivered nothing for so long is not waited for.
 const SILENT: Duration = Duration::from_secs(1);
@@ -131,19 +138,28 @@ impl Inner {
         let patience = (until_end + LATENESS).saturating_sub(since_end);
         let mut stage = self.desk.stage();
         let both = async {
-            let picture = tokio::time::timeout(patience, self.picture.reach(end)).await;
-            let sounds = self
-                .sound
-                .newest()
-                .is_some_and(|newest| newest.arrived.elapsed() < SILENT);
-            if picture.is_ok() && sounds {
+            if tokio::time::timeout(patience, self.picture.reach(end))
+                .await
+                .is_ok()
+            {
                 // Without its end it is a few hundredths shorter.
-                let _ = tokio::time::timeout(SOUND_LATENESS, self.sound.reach(end)).await;
+                let _ =
+                    tokio::time::timeout(self.patience_for_sound(), self.sound.reach(end)).await;
             }
         };
         tokio::select! {
             () = both => {}
             _ = stage.wait_for(|stage| *stage >= Stage::Closing) => {}
+        }
+    }
+
+    /// How much longer than the picture the sound may take.
+    fn patience_for_sound(&self) -> Duration {
+        let arrived = self.sound.newest().map(|newest| newest.arrived.elapsed());
+        match self.sound.awaited() {
+            Some(since) => SOUND_BEGINS.saturating_sub(since),
+            None if arrived.is_some_and(|since| since < SILENT) => SOUND_LATENESS,
+            None => Duration::ZERO,
         }
     }
 

@@ -23,6 +23,7 @@ struct Stage {
     archive: Arc<CameraArchive>,
     clock: Arc<ManualClock>,
     picture: Arc<Ring>,
+    sound: Arc<Ring>,
     stream: (gst::Caps, Vec<gst::Buffer>),
     desk: MomentDesk,
     maker: MomentMaker,
@@ -72,9 +73,9 @@ impl Stage {
         let archive = store.camera("cam".parse().unwrap(), zone, time.clone());
         let archive = archive.unwrap();
         let desk = MomentDesk::new(Handle::current());
-        let rings = (picture.clone(), Arc::new(Ring::new(RingSettings::AUDIO)));
+        let sound = Arc::new(Ring::new(RingSettings::AUDIO));
         let maker = MomentMaker::new(
-            rings,
+            (picture.clone(), sound.clone()),
             archive.clone(),
             time,
             MomentSettings::default(),
@@ -86,6 +87,7 @@ impl Stage {
             archive,
             clock,
             picture,
+            sound,
             stream: (caps, units),
             desk,
             maker,
@@ -226,6 +228,35 @@ async fn a_moment_waits_for_its_end() {
     assert_eq!(made.moment.facts.start, wall(START + pictures(150)));
     assert_eq!(made.moment.facts.duration_90k, 5 * 90_000);
     assert_eq!(made.moment.facts.ends_early, None);
+}
+
+/// Sound waits for seconds when a camera has just begun, until it is aligned.
+#[tokio::test]
+async fn a_moment_right_after_the_start_waits_for_the_first_sound() {
+    let stage = Stage::new();
+    stage.sound.begin_source();
+    let maker = stage.receive(HELD).maker.clone();
+    let waiting = tokio::spawn(async move { maker.make(request(5, 0)).await });
+    let caps = gst::Caps::builder("audio/mpeg")
+        .field("mpegversion", 4)
+        .field("stream-format", "raw")
+        .field("rate", 48_000)
+        .field("channels", 1)
+        .field("codec_data", gst::Buffer::from_slice([0x11, 0x88]))
+        .build();
+    // 1024 samples of 48 kHz are 1920 ticks.
+    for number in 0..=u64::from(HELD) * 3600 / 1920 + 1 {
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        let mut unit = gst::Buffer::from_slice([0x21; 8]);
+        let timed = unit.get_mut().unwrap();
+        timed.set_pts(START + gst::ClockTime::from_nseconds(number * 1024 * 1_000_000 / 48));
+        stage.sound.push(&caps, unit);
+    }
+    let made = waiting.await.unwrap().unwrap();
+    let kept = stage.archive.moments().file(made.moment.name).unwrap();
+    let mp4 = std::fs::read(kept.unwrap().slice.path).unwrap();
+    assert!(mp4.windows(4).any(|word| word == b"soun"));
 }
 
 #[tokio::test]

@@ -120,8 +120,8 @@ pub(super) struct State {
     bytes: usize,
     /// Delta units do not continue the last GOP: they belong to a GOP whose start is not here.
     awaits_keyframe: bool,
-    /// A new source has begun, and no keyframe of it is here.
-    begins_source: bool,
+    /// When a new source began of which no keyframe is here.
+    source_began: Option<Instant>,
     /// Decode time of the newest access unit: no picture shown before it is still to come.
     settled: Option<gst::ClockTime>,
     pub(super) newest: Option<Newest>,
@@ -203,7 +203,12 @@ impl Ring {
     pub fn begin_source(&self) {
         let mut state = self.state.lock();
         state.awaits_keyframe = true;
-        state.begins_source = true;
+        state.source_began = Some(Instant::now());
+    }
+
+    /// How long ago the source began that has given nothing yet; `None` if it has.
+    pub(crate) fn awaited(&self) -> Option<Duration> {
+        Some(self.state.lock().source_began?.elapsed())
     }
 
     /// Looks at what it holds. The lock is held meanwhile.
@@ -271,7 +276,7 @@ impl State {
             self.gops
                 .push_back(StoredGop::begin(caps, self.stored, seam, unit.pts()));
             self.awaits_keyframe = false;
-            self.begins_source = false;
+            self.source_began = None;
         }
         let Some(gop) = self.gops.back_mut().filter(|_| !self.awaits_keyframe) else {
             self.dropped += 1;
@@ -326,7 +331,7 @@ impl State {
         };
         if !same_format {
             Some(Seam::Format)
-        } else if self.begins_source || last.unbroken.is_some() || jumps {
+        } else if self.source_began.is_some() || last.unbroken.is_some() || jumps {
             Some(Seam::Gap)
         } else {
             None
