@@ -230,7 +230,7 @@ fn it_goes_on_while_nothing_can_be_recorded() -> Result<()> {
     let before = playlist(&stage, |media| !media.segments.is_empty())?;
     let end = before.media_sequence + before.segments.len() as u64;
     let after = playlist(&stage, |media| {
-        media.media_sequence + media.segments.len() as u64 >= end + 3
+        media.media_sequence + media.segments.len() as u64 >= end + 6
     })?;
     let newest = after.segments.last().context("a segment is listed")?;
     let pictures = numbers::in_file(file(&segment(&stage, &newest.uri)?)?.path())?;

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use gstreamer as gst;
 use tracing::{info, warn};
 
-use super::{Inner, mux::Mux, window::TARGET_S};
+use super::{Inner, mux::Mux};
 use crate::{Ring, alignment::MOST_WAIT_NS, branches::ring::Fresh, track::pts_to_90k};
 
-/// So much of the past is shown at once: three segments, and the two that hlssink3 holds back until
-/// the GOP after them is complete.
-const BACK: Duration = Duration::from_secs(5 * TARGET_S);
+/// So much of the past is shown at once: with GOPs of 2 s three segments, and the two that hlssink3 holds
+/// back until the GOP after them is complete.
+const BACK: Duration = Duration::from_secs(10);
 
 /// Sound that is so late is not waited for.
 const LATE_SOUND: gst::ClockTime = gst::ClockTime::from_seconds(3);

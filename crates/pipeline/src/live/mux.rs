@@ -88,7 +88,7 @@ impl Mux {
             .property("caps", stream)
             .build()?;
         let hls = gst::ElementFactory::make("hlssink3")
-            .property("target-duration", u32::try_from(TARGET_S).unwrap_or(2))
+            .property("target-duration", u32::try_from(TARGET_S).unwrap_or(1))
             // Cameras cannot be asked for keyframes this way.
             .property("send-keyframe-requests", false)
             .build()?;
@@ -199,7 +199,7 @@ fn lend_streams(hls: &gst::Element, open: &Open) {
         let stream = gio::WriteOutputStream::new(part);
         Some(stream.upcast::<gio::OutputStream>().to_value())
     });
-    // Its playlist begins at 0 with every span, says 2 s whatever there is, and knows no
+    // Its playlist begins at 0 with every span, says 1 s whatever there is, and knows no
     // discontinuity: ours is made of the window.
     hls.connect("get-playlist-stream", false, |_| {
         let stream = gio::WriteOutputStream::new(io::sink());

@@ -6,12 +6,22 @@ use bytes::Bytes;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND};
 use dayreel_manifest::{LiveSegment, live_playlist, rounded_seconds};
 
-/// Length of a segment, if GOPs are not longer, s.
-pub(super) const TARGET_S: u64 = 2;
+/// Length of a segment, if GOPs are not longer, s. Players stay three of these behind the end
+/// (RFC 8216 §6.3.3).
+pub(super) const TARGET_S: u64 = 1;
 
 /// RFC 8216 §6.2.2: segments leave the playlist only while three target durations stay. One more,
 /// so that a player that starts at the third from the end is not at its edge.
 const LISTED_TARGETS: u64 = 4;
+
+/// And so much at least, s: a slow television needs time to fetch them.
+const LEAST_LISTED_S: u64 = 8;
+
+/// Segments are numbered by the half seconds since this instant when the first begins, 2020 in Unix time,
+/// s: so a cache or player that outlives this program sees no number twice, and old players that count in
+/// 32 bits do not overflow before 2054. None is shorter than half a second but before a discontinuity.
+const NUMBERS_FROM_S: u64 = 1_577_836_800;
+const NUMBERS_A_SECOND: u64 = 2;
 
 /// Most memory of all segments, in bytes: 20 s at 25 Mbit/s.
 const MOST_BYTES: usize = 64 << 20;
@@ -53,11 +63,8 @@ impl Window {
 
     pub(super) fn push(&mut self, fragment: Fragment) {
         self.expect(fragment.duration_90k.into());
-        // Numbers begin at the time: a cache or player that outlives this program sees none twice.
         let begins = self.next.is_none();
-        let number = self
-            .next
-            .unwrap_or(fragment.start.ticks() / TICKS_PER_SECOND);
+        let number = self.next.unwrap_or_else(|| first_number(fragment.start));
         self.next = Some(number + 1);
         let is_cut = std::mem::take(&mut self.is_cut);
         let segment = LiveSegment {
@@ -72,19 +79,18 @@ impl Window {
     }
 
     fn slide(&mut self) {
-        let target_90k = self.target_s * TICKS_PER_SECOND;
+        let listed_s = (LISTED_TARGETS * self.target_s).max(LEAST_LISTED_S);
+        let listed_90k = listed_s * TICKS_PER_SECOND;
         let total_90k = |segments: &mut dyn Iterator<Item = &(LiveSegment, Bytes)>| -> u64 {
             segments.map(|(one, _)| u64::from(one.duration_90k)).sum()
         };
         while self.unlisted + 1 < self.segments.len()
-            && total_90k(&mut self.segments.iter().skip(self.unlisted + 1))
-                >= LISTED_TARGETS * target_90k
+            && total_90k(&mut self.segments.iter().skip(self.unlisted + 1)) >= listed_90k
         {
             self.unlist();
         }
         while self.unlisted > 0
-            && total_90k(&mut self.segments.iter().skip(1).take(self.unlisted - 1))
-                >= LISTED_TARGETS * target_90k
+            && total_90k(&mut self.segments.iter().skip(1).take(self.unlisted - 1)) >= listed_90k
         {
             self.drop_oldest();
         }
@@ -133,6 +139,13 @@ impl Window {
     }
 }
 
+fn first_number(start: MediaTime) -> u64 {
+    let since_90k = start
+        .ticks()
+        .saturating_sub(NUMBERS_FROM_S * TICKS_PER_SECOND);
+    since_90k * NUMBERS_A_SECOND / TICKS_PER_SECOND
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +153,7 @@ mod tests {
     fn fragment(at_s: u64, bytes: usize) -> Fragment {
         Fragment {
             bytes: Bytes::from(vec![0; bytes]),
-            start: MediaTime::from_ticks(at_s * TICKS_PER_SECOND),
+            start: MediaTime::from_ticks((NUMBERS_FROM_S + at_s) * TICKS_PER_SECOND),
             duration_90k: 180_000,
             discontinuity: [1000, 1002].contains(&at_s),
         }
@@ -155,13 +168,13 @@ mod tests {
         }
         let text = window.playlist().unwrap();
         assert!(text.contains("#EXT-X-TARGETDURATION:2\n"), "{text}");
-        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:1008\n"), "{text}");
+        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:2008\n"), "{text}");
         assert!(text.contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n"), "{text}");
         assert_eq!(text.matches("#EXTINF").count(), 4, "{text}");
-        let had: Vec<_> = (1000..1012)
+        let had: Vec<_> = (2000..2012)
             .filter(|n| window.segment(*n).is_some())
             .collect();
-        assert_eq!(had, (1004..1012).collect::<Vec<_>>());
+        assert_eq!(had, (2004..2012).collect::<Vec<_>>());
     }
 
     #[test]
@@ -182,7 +195,7 @@ mod tests {
         assert_eq!(window.playlist(), None);
         window.push(fragment(2000, 10));
         let text = window.playlist().unwrap();
-        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:1001\n"), "{text}");
+        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:2001\n"), "{text}");
         assert!(
             text.contains("#EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-DISCONTINUITY\n"),
             "{text}"
