@@ -138,6 +138,11 @@ impl Source {
     }
 }
 
+/// Whether a refusal is of one viewer too many, RFC 2326 §11.3.4: another way is no help.
+const fn is_crowded(status: u16) -> bool {
+    matches!(status, 453 | 503)
+}
+
 /// What the thread of a source owns.
 struct Reader<T> {
     settings: CameraSettings,
@@ -175,7 +180,12 @@ impl<T: Tracks> Reader<T> {
         let offered = described.description.tracks.iter();
         let offered: Vec<_> = offered.map(|track| track.caps.clone()).collect();
         let chosen = self.tracks.choose(&offered)?;
-        let (ready, tracks) = described.set_up(way, &chosen)?;
+        let set_up = described.set_up(way, &chosen);
+        let (ready, tracks) = set_up.map_err(|error| match error {
+            // RFC 2326 §11.3.12 has 461 for it; those that know one way only say other things, too.
+            Error::Denied(status) if may_change && !is_crowded(status) => Error::Transport,
+            error => error,
+        })?;
         self.counts.observed.begin(way);
         let mut receiving = Receiving::begin(self, ready, tracks, may_change)?;
         let ended = receiving.run(self);

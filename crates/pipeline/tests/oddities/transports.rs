@@ -180,7 +180,7 @@ fn a_multicast_group_is_recorded_as_sent() {
     odd.is_recorded_as_sent();
 }
 
-/// RFC 2326 §11.3.14: 461 to TCP; `auto` goes on with UDP.
+/// RFC 2326 §11.3.12: 461 to TCP; `auto` goes on with UDP.
 #[test]
 fn auto_takes_datagrams_where_the_camera_sends_nothing_else() {
     let camera = camera(|settings| settings.transports = Transports::Udp);
@@ -232,6 +232,47 @@ fn auto_takes_datagrams_where_nothing_comes_by_tcp() {
         "{}",
         odd.story()
     );
+}
+
+/// RFC 2326 §11.3.12: 461; relays that know UDP only call TCP a bad request.
+#[test]
+fn auto_takes_datagrams_where_tcp_is_refused_in_other_words() {
+    let mut script = h264();
+    script.rewrite("SETUP", |request, reply| {
+        let wish = request.header("Transport").unwrap_or_default();
+        if wish.contains("interleaved") {
+            reply.refuse("400 Bad Request");
+        }
+    });
+    let odd = Odd::start_with(script, |settings| settings.transport = Transport::Auto);
+    odd.is_recorded_as_sent();
+    assert_eq!(
+        odd.recorded.camera.status().reconnects,
+        0,
+        "{}",
+        odd.story()
+    );
+}
+
+/// RFC 2326 §11.3.4: who has no room for another viewer has none another way, either.
+#[test]
+fn auto_tries_no_other_way_where_the_camera_has_too_many_viewers() {
+    let mut script = h264();
+    script.rewrite("SETUP", |_, reply| {
+        reply.refuse("453 Not Enough Bandwidth");
+    });
+    let odd = Odd::start_with(script, |settings| settings.transport = Transport::Auto);
+    odd.fails_with("camera_denied");
+    let heard = odd.camera.heard();
+    let wishes = heard
+        .iter()
+        .filter_map(|request| request.header("Transport"));
+    let wishes: Vec<_> = wishes.collect();
+    assert!(
+        wishes.iter().all(|wish| wish.contains("interleaved")),
+        "{wishes:?}"
+    );
+    assert!(!wishes.is_empty());
 }
 
 /// Neither way: the state says so, and it is tried again.
