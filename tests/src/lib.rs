@@ -6,6 +6,7 @@
 pub mod client;
 pub mod clip;
 pub mod foreign;
+pub mod independent;
 pub mod make_day;
 pub mod mount;
 pub mod numbers;

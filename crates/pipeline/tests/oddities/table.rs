@@ -29,6 +29,7 @@ fn written() -> BTreeSet<String> {
         ("sessions", include_str!("sessions.rs")),
         ("times", include_str!("times.rs")),
         ("transports", include_str!("transports.rs")),
+        ("relay", include_str!("../../../../tests/relay.rs")),
         ("vlc", include_str!("../../../../tests/vlc.rs")),
     ];
     let of_module = |(module, text): (&'static str, &'static str)| {
