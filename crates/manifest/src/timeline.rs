@@ -269,6 +269,8 @@ impl DayTimeline {
     }
 
     fn push(&mut self, kind: TrackKind, segment: Segment, breaks: u64) {
+        // RFC 8216bis §6.2.4: each variant and rendition has the same target duration.
+        self.expect_duration_90k(segment.duration_90k);
         let period = self.enter_period(kind, &segment);
         if kind == TrackKind::Video {
             self.has_picture = true;

@@ -116,6 +116,11 @@ impl Day {
             rates.insert(format!("{track}.m3u8{}", self.query), rendition.bit_rates());
         }
         findings.extend(hls::multivariant::check(&self.multivariant, &rates).1);
+        let listed = renditions
+            .iter()
+            .filter_map(|(track, rendition)| Some((*track, &rendition.as_ref()?.media)));
+        let listed: Vec<_> = listed.collect();
+        findings.extend(hls::multivariant::same_target(&listed));
 
         let expected = match live {
             true => dash::manifest::Expected::TODAY,

@@ -158,6 +158,16 @@ fn a_preview_counts_the_spans_of_the_picture_and_begins_none() {
     assert_eq!(numbers(PREVIEW), [[7; 15].as_slice(), &[8; 6]].concat());
 }
 
+/// RFC 8216bis §6.2.4: each variant and rendition has the same target duration.
+#[test]
+fn the_longest_segment_of_any_track_is_the_target_of_all() {
+    let mut recorded = with_preview();
+    recorded.extend(run(PREVIEW, MIDNIGHT_90K + 141 * SECOND, 900_000, 1, 0));
+    let day = day_of(&by_end(recorded));
+    let targets = TrackKind::ALL.map(|kind| hls(&day, kind, Extent::Whole).unwrap());
+    assert_eq!(targets.map(|media| media.target_duration_s), [10; 3]);
+}
+
 /// Players that read the multivariant playlist now would wait for a preview that ended long ago.
 #[test]
 fn a_preview_that_has_ended_is_no_variant() {

@@ -25,6 +25,8 @@ pub const MAP: Rule = Rule::new("map", "RFC 8216 §3.3, §4.3.2.5");
 pub const DISCONTINUITY: Rule = Rule::new("discontinuity", "RFC 8216 §4.3.2.3");
 /// No `EXT-X-DISCONTINUITY` where neither the map nor the timeline breaks.
 pub const NEEDLESS_DISCONTINUITY: Rule = Rule::new("needless-discontinuity", "contract");
+/// Variants and their renditions have the same target duration.
+pub const SAME_TARGET: Rule = Rule::new("same-target-duration", "RFC 8216 §6.2.4");
 /// The first segment and each one after a discontinuity has a date.
 pub const DATE_PRESENT: Rule = Rule::new("date-present", "RFC 8216 §6.2.1, bis §6.2.1");
 /// A segment's date is the previous one's plus its duration.
@@ -118,6 +120,7 @@ pub const RULES: &[Rule] = &[
     MAP,
     DISCONTINUITY,
     NEEDLESS_DISCONTINUITY,
+    SAME_TARGET,
     DATE_PRESENT,
     DATE_ADVANCES,
     DATE_IS_MEDIA_TIME,

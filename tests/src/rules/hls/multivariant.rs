@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use m3u8_rs::{AlternativeMediaType, parse_master_playlist_res};
 
 use super::{
-    AVERAGE_BANDWIDTH, BANDWIDTH, CODECS, FRAME_RATE, GROUPS, RESOLUTION, SECOND_PARSER, SYNTAX,
-    VARIANTS,
+    AVERAGE_BANDWIDTH, BANDWIDTH, CODECS, FRAME_RATE, GROUPS, RESOLUTION, SAME_TARGET,
+    SECOND_PARSER, SYNTAX, VARIANTS,
     attributes::{Attributes, attributes},
     reader::Media,
 };
@@ -81,6 +81,20 @@ pub fn check(text: &str, rates: &HashMap<String, BitRates>) -> (Multivariant, Fi
         findings.extend(variant_rules(variant, uri, &list, rates));
     }
     (list, findings)
+}
+
+/// Checks media playlists, with their names, that one multivariant playlist lists.
+pub fn same_target(playlists: &[(&str, &Media)]) -> Findings {
+    let mut findings = Findings::default();
+    let targets = playlists.iter().map(|(_, media)| media.target_duration_s);
+    let is_same = targets.clone().min() == targets.max();
+    findings.check(is_same, SAME_TARGET, || {
+        let told = playlists
+            .iter()
+            .map(|(name, media)| format!("{name} {:?} s", media.target_duration_s));
+        told.collect::<Vec<_>>().join(", ")
+    });
+    findings
 }
 
 fn read(text: &str) -> (Multivariant, Findings) {

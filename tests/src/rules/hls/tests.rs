@@ -255,6 +255,14 @@ fn each_broken_playlist_is_caught() {
         (MAP, live(&with("#EXT-X-MAP", "#EXT-X-NO-MAP"))),
         (DISCONTINUITY, live(&with(&second, &other_map))),
         (
+            SAME_TARGET,
+            super::multivariant::same_target(&[
+                ("video", &read(&good).0),
+                (
+                    "audio",
+                    &read(&with("TARGETDURATION:4", "TARGETDURATION:5")).0,
+                ),
+        (
             DISCONTINUITY,
             live(&with(&format!("#EXTINF:4.00000,\n{}\n", name(9)), "")),
         ),
