@@ -188,6 +188,13 @@ fn a_sub_stream_is_recorded_and_comes_and_goes_for_itself() -> Result<()> {
         "{}",
         after.video.playlist
     );
+    after.check(true)?.assert_none("with a hole in the preview");
+    let preview = after.preview.as_ref().context("no preview")?;
+    ensure!(
+        preview.media.listed() > preview.segments.len(),
+        "{}",
+        preview.playlist
+    );
     let days = client.get_json("/api/cameras/cam/days")?;
     let spans = days[0]["spans"].as_array().map(Vec::len);
     ensure!(

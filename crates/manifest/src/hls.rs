@@ -143,7 +143,8 @@ pub fn media_playlist(
             write_sequence(track.first(), text);
             match track.segments_before_last(skip_s) {
                 skipped @ 1.. if extent == Extent::Delta => {
-                    let _ = writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
+                    let listed = track.listed_before(skipped);
+                    let _ = writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={listed}");
                     // The first is dated: hls.js would count its date back from the next one given,
                     // over gaps.
                     write_from(track, skipped, After::Skipped, text);

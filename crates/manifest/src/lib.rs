@@ -9,6 +9,7 @@ mod document;
 mod edge;
 mod growing;
 mod hls;
+mod holes;
 mod live;
 mod names;
 mod number;

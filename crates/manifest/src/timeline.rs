@@ -121,7 +121,7 @@ impl DayTimeline {
         let track = self.track(kind);
         let newest = self.spans.newest();
         Sequence {
-            media: track.first().media + track.segments().len() as u64,
+            media: track.first().media + track.listed_before(track.segments().len()),
             discontinuity: newest.unwrap_or(track.first().discontinuity),
         }
     }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackFormat, TrackKind};
 
 use crate::{
-    GrowingText, Init, InitHash, Part, Segment, Sequence, init_name,
+    GrowingText, Init, InitHash, Part, Segment, Sequence,
+    holes::Hole,
+    init_name,
     number::{Seconds, rounded_seconds},
     part_name,
     parts::{OpenSegment, Parts},
@@ -37,6 +39,9 @@ pub struct Track {
     /// Indices into `segments` of those that follow a discontinuity, ascending, and how many
     /// spans later than the first segment they are.
     breaks: Vec<(usize, u64)>,
+    /// Indices into `segments` of those that follow a hole within a span, ascending, and how many segments
+    /// that are not there are listed before them.
+    holes: Vec<(usize, u64)>,
     /// The numbers of the first segment.
     first: Sequence,
     /// The HLS lines of the segments before `settled`, whose parts are not listed any more.
@@ -59,6 +64,7 @@ impl Track {
             segments: Vec::new(),
             inits: Vec::new(),
             breaks: Vec::new(),
+            holes: Vec::new(),
             first,
             lines: GrowingText::default(),
             settled: 0,
@@ -217,6 +223,9 @@ impl Track {
         if breaks > 0 {
             let before = self.breaks.last().map_or(0, |(_, spans)| *spans);
             self.breaks.push((index, before + breaks));
+        } else if let Some(hole) = self.hole_before(&segment) {
+            let before = up_to(&self.holes, index);
+            self.holes.push((index, before + hole.segments()));
         }
         self.segments.push(segment);
         if let Some(runs) = self.periods.get_mut(period) {
@@ -313,11 +322,14 @@ impl Track {
         self.periods.drain(..gone.min(self.periods.len()));
     }
 
+    /// The hole between the newest segment and `next`, of the same span.
+    fn hole_before(&self, next: &Segment) -> Option<Hole> {
+        Hole::between(self.segments.last()?, next)
+    }
+
     /// How many spans later the segment at `index` is than the first.
     fn spans_before(&self, index: usize) -> u64 {
-        let after = self.breaks.partition_point(|(broken, _)| *broken <= index);
-        let newest = after.checked_sub(1).and_then(|at| self.breaks.get(at));
-        newest.map_or(0, |(_, spans)| *spans)
+        up_to(&self.breaks, index)
     }
 
     /// How many spans later the segment at `index` is than the one before.
@@ -329,9 +341,17 @@ impl Track {
     /// The numbers of the segment at `index`.
     pub(crate) fn sequence(&self, index: usize) -> Sequence {
         Sequence {
-            media: self.first.media + index as u64,
+            media: self.first.media + index as u64 + up_to(&self.holes, index),
             discontinuity: self.first.discontinuity + self.spans_before(index),
         }
+    }
+
+    /// How many segments are listed before the one at `index`, those of a hole just before it not counted.
+    pub(crate) fn listed_before(&self, index: usize) -> u64 {
+        let last = index
+            .checked_sub(1)
+            .map(|before| self.sequence(before).media);
+        last.map_or(0, |last| last + 1 - self.first.media)
     }
 
     /// Index of the first segment of a window of `seconds` that slides along the end. RFC 8216 §6.2.2:
@@ -407,6 +427,11 @@ impl Track {
             .and_then(|before| self.segments.get(before));
         // RFC 8216 §6.2.1: each tag counts, so a track that has nothing in a span has two in a row.
         let breaks = before.map_or(0, |_| self.breaks_before(index));
+        if let Some(before) = before.filter(|_| breaks == 0)
+            && let Some(hole) = Hole::between(before, segment)
+        {
+            hole.write(self.kind, text);
+        }
         (0..breaks).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
         if before.is_none_or(|before| before.init != segment.init)
             && let Some(init) = self.inits.get(usize::from(segment.init))
@@ -467,6 +492,13 @@ impl Track {
             self.peak_rate_milli = self.peak_rate_milli.max(rate);
         }
     }
+}
+
+/// The sum in `sums`, which are those of ascending indices, of the last index up to `index`.
+fn up_to(sums: &[(usize, u64)], index: usize) -> u64 {
+    let after = sums.partition_point(|(at, _)| *at <= index);
+    let newest = after.checked_sub(1).and_then(|at| sums.get(at));
+    newest.map_or(0, |(_, sum)| *sum)
 }
 
 fn write_date(time: MediaTime, text: &mut String) {

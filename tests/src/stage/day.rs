@@ -209,8 +209,8 @@ impl Rendition {
             };
             let (segment, more) = cmaf::segment::check(bytes, &init, expected);
             findings.extend(more);
-            // Another span comes from another muxer, which counts from the beginning.
-            if listed.discontinuities > 0 {
+            // What comes behind a break or a gap is of another muxer, which counts from the beginning.
+            if listed.discontinuities > 0 || !listed.gaps_ns.is_empty() {
                 findings.extend(cmaf::segment::ascending(&read[span..]));
                 span = read.len();
             }

@@ -10,6 +10,7 @@ use dayreel_manifest::{
 use crate::{
     camera::{MIDNIGHT_90K, Recorded, SECOND, append, by_end, day_of, empty_day, init, run},
     dash_reader,
+    hls_reader::Media,
     rules::{check_dash, check_hls, finished_dash, hls, of_kind},
 };
 
@@ -156,6 +157,59 @@ fn a_preview_counts_the_spans_of_the_picture_and_begins_none() {
     let numbers = |kind| hls(&day, kind, Extent::Whole).unwrap().spans();
     assert_eq!(numbers(VIDEO), [[7; 15].as_slice(), &[8; 5]].concat());
     assert_eq!(numbers(PREVIEW), [[7; 15].as_slice(), &[8; 6]].concat());
+}
+
+/// RFC 8216bis §4.4.4.7 and §6.2.4: what the preview lacks is listed as segments that are not there, so that
+/// dates are durations all the way, and numbers stay what they are whoever asks when.
+#[test]
+fn a_hole_of_a_preview_is_listed_as_segments_that_are_not_there() {
+    let recorded = with_preview();
+    let day = day_of(&recorded);
+    let whole = hls(&day, PREVIEW, Extent::Whole).unwrap();
+    let gaps = whole.lines.iter().filter(|line| line.is_gap);
+    let missing_s: f64 = gaps.clone().map(|line| line.duration_s).sum();
+    // From the end of the fifth at 15.01 s to 30 s.
+    assert_eq!(gaps.count(), 5);
+    assert!((missing_s - 14.99).abs() < 1e-6, "{missing_s}");
+    let there: Vec<_> = whole.lines.iter().filter(|line| !line.is_gap).collect();
+    let names: Vec<_> = there.iter().map(|line| line.name.clone()).collect();
+    let own = of_kind(&recorded, PREVIEW);
+    assert_eq!(names, own.iter().map(Recorded::name).collect::<Vec<_>>());
+    let mut end_ms: Option<f64> = None;
+    for line in &whole.lines {
+        let told_ms = line.date.map(|date| date.timestamp_millis());
+        if line.discontinuities == 0
+            && let (Some(told_ms), Some(end_ms)) = (told_ms, end_ms)
+        {
+            let apart_ms = told_ms as f64 - end_ms;
+            assert!(apart_ms.abs() < 1.5, "{line:?}: {apart_ms}");
+        }
+        let start_ms = told_ms.map(|ms| ms as f64).or(end_ms);
+        end_ms = start_ms.map(|ms| ms + line.duration_s * 1_000.0);
+    }
+    // A client that updates has the same.
+    let delta = hls(&day, PREVIEW, Extent::Delta).unwrap();
+    assert!(delta.skipped > 10);
+    let names = |media: &Media| -> Vec<_> {
+        let lines = media.lines.iter();
+        lines.map(|line| line.name.clone()).collect()
+    };
+    assert_eq!(names(&whole.updated_by(&delta)), names(&whole));
+    // So has one that comes when the beginning is gone, or asks for the end only.
+    let number = |media: &Media, name: &str| {
+        let index = media.lines.iter().position(|line| line.name == name);
+        media.media_sequence + index.unwrap() as u64
+    };
+    let last = own[own.len() - 1].name();
+    let shorter = hls(&day.without_first([0, 0, 7]), PREVIEW, Extent::Whole).unwrap();
+    let window = hls(&day, PREVIEW, Extent::Window { seconds: 20 }).unwrap();
+    for media in [&shorter, &window] {
+        assert!(!media.lines[0].is_gap);
+        assert_eq!(number(media, &last), number(&whole, &last));
+    }
+    let next = day.next_sequence(PREVIEW).media;
+    assert_eq!(next, number(&whole, &last) + 1);
+    assert_eq!(day.edge(PREVIEW).unwrap().complete, next - 1);
 }
 
 /// RFC 8216bis §6.2.4: each variant and rendition has the same target duration.

@@ -15,6 +15,8 @@ pub(crate) struct Line {
     /// EXT-X-MAP, if one stands before it.
     pub(crate) map: Option<String>,
     pub(crate) date: Option<DateTime<Utc>>,
+    /// EXT-X-GAP: it is not there.
+    pub(crate) is_gap: bool,
 }
 
 /// A media playlist.
@@ -50,6 +52,7 @@ impl Media {
             let (tag, value) = line.split_once(':').unwrap_or((line, ""));
             match tag {
                 "#EXTINF" => next.duration_s = value.strip_suffix(',').unwrap().parse().unwrap(),
+                "#EXT-X-GAP" => next.is_gap = true,
                 "#EXT-X-DISCONTINUITY" => next.discontinuities += 1,
                 "#EXT-X-MAP" => next.map = Some(name_of(value)),
                 "#EXT-X-PROGRAM-DATE-TIME" => next.date = Some(value.parse().unwrap()),
@@ -91,16 +94,14 @@ impl Media {
         }
     }
 
-    /// Discontinuity sequence number of each segment.
+    /// Discontinuity sequence number of each segment that is there.
     pub(crate) fn spans(&self) -> Vec<u64> {
         let count = |number: &mut u64, line: &Line| {
             *number += line.discontinuities;
             Some(*number)
         };
-        self.lines
-            .iter()
-            .scan(self.discontinuity_sequence, count)
-            .collect()
+        let there = self.lines.iter().filter(|line| !line.is_gap);
+        there.scan(self.discontinuity_sequence, count).collect()
     }
 
     /// The map in force at each segment.
@@ -133,6 +134,7 @@ fn empty_line() -> Line {
         discontinuities: 0,
         map: None,
         date: None,
+        is_gap: false,
     }
 }
 

@@ -11,10 +11,12 @@ use crate::rules::Findings;
 /// from `old`, everything else from `delta`. `None` if it is no delta update or `old` does not
 /// hold every skipped segment (the client must then fetch the full playlist, bis §6.3.7).
 pub fn apply_delta(old: &Media, delta: &Media) -> Option<Media> {
-    let skipped = usize::try_from(delta.skipped_segments?).ok()?;
-    let from = delta.media_sequence.checked_sub(old.media_sequence)?;
-    let from = usize::try_from(from).ok()?;
-    let mut segments = old.segments.get(from..from.checked_add(skipped)?)?.to_vec();
+    let end = delta.media_sequence.checked_add(delta.skipped_segments?)?;
+    let numbers = old.numbers();
+    let is_known = old.media_sequence <= delta.media_sequence && numbers.last()? + 1 >= end;
+    let index = |number| numbers.partition_point(|known| *known < number);
+    let skipped = index(delta.media_sequence)..index(end);
+    let mut segments = old.segments.get(skipped).filter(|_| is_known)?.to_vec();
     let mut map = segments.last()?.map.clone();
     for segment in &delta.segments {
         let mut segment = segment.clone();

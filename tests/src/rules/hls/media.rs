@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use m3u8_rs::parse_media_playlist_res;
 
 use super::{
-    CAN_SKIP_UNTIL, DATE_ADVANCES, DATE_IS_MEDIA_TIME, DATE_PRESENT, DISCONTINUITY, END_LIST,
+    CAN_SKIP_UNTIL, DATE_ADVANCES, DATE_IS_MEDIA_TIME, DATE_PRESENT, DISCONTINUITY, END_LIST, GAP,
     HOLD_BACK, INDEPENDENT, LISTED_ONCE, MAP, NAMES_ADVANCE, NEEDLESS_DISCONTINUITY, SECOND_PARSER,
     TARGET_DURATION, VERSION,
     reader::{Media, Segment, read},
@@ -108,18 +108,22 @@ pub fn second_parser(text: &str, media: &Media) -> Findings {
         second.end_list,
         second.segments.len(),
     );
+    let there = second.segments.iter().filter(|theirs| {
+        let mut tags = theirs.unknown_tags.iter();
+        !tags.any(|tag| tag.tag == "X-GAP")
+    });
     let ours = (
         media.version,
         media.target_duration_s.unwrap_or(0),
         media.media_sequence,
         media.discontinuity_sequence,
         media.end_list,
-        media.segments.len(),
+        media.listed(),
     );
     findings.check(header == ours, SECOND_PARSER, || {
         format!("header and number of segments: {header:?}, read here as {ours:?}")
     });
-    for (theirs, segment) in second.segments.iter().zip(&media.segments) {
+    for (theirs, segment) in there.zip(&media.segments) {
         let seconds = std::time::Duration::from_nanos(segment.duration_ns).as_secs_f64();
         let range = theirs.byte_range.as_ref().map(|range| range.length);
         let map = theirs.map.as_ref().map(|map| map.uri.as_str());
@@ -166,13 +170,15 @@ pub(super) fn header(media: &Media) -> Findings {
     let target_s = media.target_duration_s.unwrap_or(0);
     findings.check(target_s > 0, TARGET_DURATION, || "missing".to_owned());
     for segment in &media.segments {
-        let rounded_s = (segment.duration_ns + 500_000_000) / 1_000_000_000;
-        findings.check(rounded_s <= target_s, TARGET_DURATION, || {
-            format!(
-                "line {}: {} ns, target duration {target_s} s",
-                segment.line, segment.duration_ns
-            )
-        });
+        for duration_ns in segment.gaps_ns.iter().chain([&segment.duration_ns]) {
+            let rounded_s = (duration_ns + 500_000_000) / 1_000_000_000;
+            findings.check(rounded_s <= target_s, TARGET_DURATION, || {
+                format!(
+                    "line {}: {duration_ns} ns, target duration {target_s} s",
+                    segment.line
+                )
+            });
+        }
     }
     findings.check(media.independent_segments, INDEPENDENT, || {
         "missing".to_owned()
@@ -233,7 +239,7 @@ fn maps(media: &Media) -> Findings {
     for pair in media.segments.windows(2) {
         let [before, after] = pair else { continue };
         findings.check(
-            before.map == after.map || after.discontinuities > 0,
+            before.map == after.map || after.discontinuities > 0 || is_preview(after),
             DISCONTINUITY,
             || format!("line {}: another map without discontinuity", after.line),
         );
@@ -250,11 +256,13 @@ pub(super) fn dates(media: &Media, expected: Expected) -> Findings {
         let own_ns = segment
             .program_date_time
             .and_then(|date| u64::try_from(date.timestamp_nanos_opt()?).ok());
+        let gaps_ns: u64 = segment.gaps_ns.iter().sum();
+        let running = running_ns.map(|running_ns| running_ns + gaps_ns);
         if index == 0 || segment.discontinuities > 0 {
             findings.check(own_ns.is_some(), DATE_PRESENT, || {
                 format!("line {}: no date", segment.line)
             });
-        } else if let (Some(own_ns), Some(running_ns)) = (own_ns, running_ns) {
+        } else if let (Some(own_ns), Some(running_ns)) = (own_ns, running) {
             findings.check(
                 own_ns.abs_diff(running_ns) <= expected.tolerance_ns,
                 DATE_ADVANCES,
@@ -267,7 +275,7 @@ pub(super) fn dates(media: &Media, expected: Expected) -> Findings {
                 },
             );
         }
-        let date_ns = own_ns.or(running_ns);
+        let date_ns = own_ns.or(running);
         if let (true, Some(date_ns)) = (expected.epoch_names, date_ns) {
             let named_ns = start_90k(&segment.uri).map(ticks_to_ns);
             findings.check(
@@ -298,7 +306,8 @@ fn names(media: &Media) -> Findings {
         let (Some(from_90k), Some(to_90k)) = (start_90k(&before.uri), start_90k(&after.uri)) else {
             continue;
         };
-        let end_ns = ticks_to_ns(from_90k) + before.duration_ns;
+        let gaps_ns: u64 = after.gaps_ns.iter().sum();
+        let end_ns = ticks_to_ns(from_90k) + before.duration_ns + gaps_ns;
         let start_ns = ticks_to_ns(to_90k);
         // Half a unit of the last decimal of EXTINF, and a tick.
         let rounding_ns = 10_u64.pow(9_u32.saturating_sub(decimals(before))) / 2 + 11_112;
@@ -321,7 +330,13 @@ fn names(media: &Media) -> Findings {
                 before.uri
             )
         });
-        let breaks = hole || before.map != after.map;
+        findings.check(
+            after.gaps_ns.is_empty() || after.discontinuities == 0,
+            GAP,
+            || format!("line {}: a gap and a discontinuity", after.line),
+        );
+        // It follows those of the picture.
+        let breaks = hole || before.map != after.map || is_preview(after);
         findings.check(
             breaks || after.discontinuities == 0,
             NEEDLESS_DISCONTINUITY,
@@ -334,6 +349,13 @@ fn names(media: &Media) -> Findings {
         );
     }
     findings
+}
+
+/// RFC 8216 §4.3.2.3 says that another encoding SHOULD be a discontinuity, §6.2.4 that variants MUST have the
+/// same: one of the preview would be one of the picture.
+fn is_preview(segment: &Segment) -> bool {
+    let name = segment.uri.rsplit('/').next().unwrap_or_default();
+    name.starts_with("p-")
 }
 
 fn decimals(segment: &Segment) -> u32 {

@@ -25,6 +25,8 @@ pub const MAP: Rule = Rule::new("map", "RFC 8216 §3.3, §4.3.2.5");
 pub const DISCONTINUITY: Rule = Rule::new("discontinuity", "RFC 8216 §4.3.2.3");
 /// No `EXT-X-DISCONTINUITY` where neither the map nor the timeline breaks.
 pub const NEEDLESS_DISCONTINUITY: Rule = Rule::new("needless-discontinuity", "contract");
+/// What another variant has meanwhile is listed as `EXT-X-GAP`, with durations up to the next segment.
+pub const GAP: Rule = Rule::new("gap", "bis §4.4.4.7, §6.2.4");
 /// Variants and their renditions have the same target duration.
 pub const SAME_TARGET: Rule = Rule::new("same-target-duration", "RFC 8216 §6.2.4");
 /// The first segment and each one after a discontinuity has a date.
@@ -120,6 +122,7 @@ pub const RULES: &[Rule] = &[
     MAP,
     DISCONTINUITY,
     NEEDLESS_DISCONTINUITY,
+    GAP,
     SAME_TARGET,
     DATE_PRESENT,
     DATE_ADVANCES,

@@ -48,6 +48,8 @@ pub struct Segment {
     pub byte_range: Option<(u64, u64)>,
     /// The `EXT-X-MAP` in force, also when an earlier segment carried the tag.
     pub map: Option<Map>,
+    /// `EXTINF` of the segments before it that are not there (`EXT-X-GAP`), ns.
+    pub gaps_ns: Vec<u64>,
     /// How often `EXT-X-DISCONTINUITY` stands before it: each counts (RFC 8216 §6.2.2).
     pub discontinuities: u64,
     /// Its own `EXT-X-PROGRAM-DATE-TIME`.
@@ -72,6 +74,23 @@ impl Media {
             .iter()
             .map(|segment| segment.duration_ns)
             .sum()
+    }
+
+    /// How many segments are listed, those that are not there included.
+    pub fn listed(&self) -> usize {
+        let segments = self.segments.iter();
+        segments.map(|segment| segment.gaps_ns.len() + 1).sum()
+    }
+
+    /// The media sequence number of each segment: those that are not there count, too.
+    pub fn numbers(&self) -> Vec<u64> {
+        let mut next = self.media_sequence;
+        let number = |segment: &Segment| {
+            let number = next + segment.gaps_ns.len() as u64;
+            next = number + 1;
+            number
+        };
+        self.segments.iter().map(number).collect()
     }
 
     /// A number (s) of `EXT-X-SERVER-CONTROL`, in ns.
@@ -104,11 +123,21 @@ struct Pending {
     byte_range: Option<(Option<u64>, u64)>,
     discontinuities: u64,
     program_date_time: Option<DateTime<Utc>>,
+    is_gap: bool,
+    gaps_ns: Vec<u64>,
 }
 
 impl Pending {
+    /// Ends a segment that is not there.
+    fn end_gap(&mut self) -> bool {
+        self.is_gap = false;
+        let duration_ns = self.extinf.take().map(|(duration_ns, _)| duration_ns);
+        self.gaps_ns.extend(duration_ns);
+        duration_ns.is_some()
+    }
+
     fn is_empty(&self) -> bool {
-        self.extinf.is_none() && self.byte_range.is_none()
+        self.extinf.is_none() && self.byte_range.is_none() && self.gaps_ns.is_empty()
     }
 }
 
@@ -197,6 +226,10 @@ pub fn read(text: &str) -> (Media, Findings) {
                 pending.byte_range = byte_range(value);
                 pending.byte_range.is_some()
             }
+            "#EXT-X-GAP" => {
+                pending.is_gap = true;
+                true
+            }
             "#EXT-X-DISCONTINUITY" => {
                 pending.discontinuities += 1;
                 true
@@ -213,6 +246,7 @@ pub fn read(text: &str) -> (Media, Findings) {
             }
             // A tag of another kind is not forbidden; the rules do not look at it.
             _ if line.starts_with('#') => true,
+            _ if pending.is_gap => pending.end_gap(),
             uri => {
                 let segment = finish(uri, number, &mut pending, &map, media.segments.last());
                 let readable = segment.is_some();
@@ -223,7 +257,7 @@ pub fn read(text: &str) -> (Media, Findings) {
         findings.check(readable, SYNTAX, || format!("line {number}: {line:?}"));
     }
     findings.check(pending.is_empty(), SYNTAX, || {
-        "the last EXTINF has no URI".to_owned()
+        "nothing follows the last EXTINF or EXT-X-GAP".to_owned()
     });
     (media, findings)
 }
@@ -264,6 +298,7 @@ fn finish(
         decimals,
         byte_range,
         map: map.clone(),
+        gaps_ns: pending.gaps_ns,
         discontinuities: pending.discontinuities,
         program_date_time: pending.program_date_time,
         line,

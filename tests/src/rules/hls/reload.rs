@@ -10,9 +10,11 @@ use crate::rules::Findings;
 /// Checks `new` as a later version of `old`. Both full playlists.
 pub fn check(old: &Media, new: &Media) -> Findings {
     let mut findings = Findings::default();
-    let removed = new.media_sequence.checked_sub(old.media_sequence);
-    let removed = removed.and_then(|removed| usize::try_from(removed).ok());
-    let reachable = removed.filter(|removed| *removed <= old.segments.len());
+    let numbers = old.numbers();
+    let removed = numbers.partition_point(|number| *number < new.media_sequence);
+    let end = numbers.last().map_or(old.media_sequence, |last| last + 1);
+    let is_reachable = (old.media_sequence..=end).contains(&new.media_sequence);
+    let reachable = is_reachable.then_some(removed);
     findings.check(reachable.is_some(), RELOAD_SEQUENCE, || {
         format!(
             "from {} ({} segments) to {}",
@@ -89,5 +91,7 @@ fn unchanged(was: &Segment, is: &Segment) -> bool {
         && was.byte_range == is.byte_range
         && was.map == is.map
         && was.discontinuities == is.discontinuities
+        // A window may begin behind them.
+        && (is.gaps_ns.is_empty() || was.gaps_ns == is.gaps_ns)
         && (was.program_date_time.is_none() || was.program_date_time == is.program_date_time)
 }

@@ -179,6 +179,32 @@ fn a_hole_is_a_discontinuity_with_a_date() {
     live(&good).assert_none("a day with a hole");
 }
 
+/// Ten segments, `missing` that are not there, and from the thirteenth on ten more.
+fn with_gap(missing: u64) -> String {
+    let gap = |n| format!("#EXT-X-GAP\n#EXTINF:4.00000,\n{}\n", name(n));
+    let missing = (10..10 + missing).map(gap);
+    let later = (13..23).map(|n| format!("#EXTINF:4.00000,\n{}\n", name(n)));
+    today(10) + &missing.chain(later).collect::<String>()
+}
+
+#[test]
+fn a_hole_may_be_segments_that_are_not_there() {
+    let good = with_gap(3);
+    live(&good).assert_none("a day with a gap");
+    reload(&today(10), &good).assert_none("a reload");
+    let (media, _) = read(&good);
+    assert_eq!((media.segments.len(), media.listed()), (20, 23));
+    assert_eq!(media.numbers()[9..11], [9, 13]);
+    let (header, _) = good.split_once("#EXT-X-MAP").unwrap();
+    for skipped in [5, 10] {
+        let (_, rest) = good
+            .split_once(&format!("{}\n", name(skipped - 1)))
+            .unwrap();
+        let delta = format!("{header}#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n{rest}");
+        super::delta::check(&today(10), &delta, &good).assert_none("a delta update");
+    }
+}
+
 #[test]
 fn each_broken_playlist_is_caught() {
     let good = today(20);
@@ -254,6 +280,20 @@ fn each_broken_playlist_is_caught() {
         ),
         (MAP, live(&with("#EXT-X-MAP", "#EXT-X-NO-MAP"))),
         (DISCONTINUITY, live(&with(&second, &other_map))),
+        (DISCONTINUITY, live(&with_gap(2))),
+        (NAMES_ADVANCE, live(&with_gap(4))),
+        (
+            GAP,
+            live(&with_gap(3).replacen("#EXT-X-GAP", "#EXT-X-DISCONTINUITY\n#EXT-X-GAP", 1)),
+        ),
+        (
+            TARGET_DURATION,
+            live(&with_gap(3).replacen("GAP\n#EXTINF:4.0", "GAP\n#EXTINF:4.6", 1)),
+        ),
+        (
+            SYNTAX,
+            live(&format!("{good}#EXT-X-GAP\n#EXTINF:4.0,\n{}\n", name(20))),
+        ),
         (
             SAME_TARGET,
             super::multivariant::same_target(&[
@@ -262,6 +302,8 @@ fn each_broken_playlist_is_caught() {
                     "audio",
                     &read(&with("TARGETDURATION:4", "TARGETDURATION:5")).0,
                 ),
+            ]),
+        ),
         (
             DISCONTINUITY,
             live(&with(&format!("#EXTINF:4.00000,\n{}\n", name(9)), "")),
