@@ -11,8 +11,8 @@
 //!   of the RTP clock. Sound and picture share it, so they stay in sync; each moves to it by its own
 //!   RTP time, so that units that arrive in a burst keep their distances.
 //! - The **shift** absorbs what the RTP clock of one track does on its own: a lone mad timestamp
-//!   is replaced by the next expected one, and a jump that three access units agree on is taken
-//!   out of the timeline, which runs on.
+//!   is replaced by the next expected one, and a jump that three access units agree on, which come
+//!   at their pace, is taken out of the timeline, which runs on.
 //! - A new **span** begins where media time itself has to jump: our clock was set, or the stream has
 //!   been late by more than a second for a minute.
 //! - **Backwards** it goes only where our clock was seen to be set back, and by more than

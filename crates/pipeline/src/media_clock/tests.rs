@@ -196,6 +196,64 @@ fn a_jump_of_the_rtp_clock_is_taken_out_and_recording_runs_on() {
     }
 }
 
+/// By how many ticks at most sound and picture are apart from picture 1 200 on, of a camera whose pictures
+/// `lost` are lost, and which sets the RTP clock of the picture back by 10 s at number 1 000, while all
+/// that is on its way is held up until number 1 075 comes, where the network stalls.
+fn apart_behind_a_pause(lost: std::ops::Range<u64>, stalls: bool) -> u64 {
+    let mut clock = MediaClock::new();
+    let mut apart_90k = 0;
+    let mut last = 0;
+    for n in 500..2_000_u64 {
+        let late = match stalls && (1_000..1_075).contains(&n) {
+            true => arrival(1_075 * STEP),
+            false => arrival(n * STEP),
+        };
+        let sound = clock.stamp(AUDIO, Some(n * STEP), late).unwrap();
+        if lost.contains(&n) {
+            continue;
+        }
+        let back = if n < 1_000 { 0 } else { 250 };
+        let stamp = clock.stamp(VIDEO, Some((n - back) * STEP), late).unwrap();
+        let picture = stamp.media.ticks();
+        assert!(picture > last, "{n}");
+        last = picture;
+        if n >= 1_200 {
+            apart_90k = apart_90k.max(picture.abs_diff(sound.media.ticks()));
+        }
+    }
+    assert_eq!(clock.span(), 0);
+    apart_90k
+}
+
+/// A machine that stood still for 3 s found all packets of that time, and a clock set back by 10 s: the
+/// pictures were taken for those after 3 s without any, and stood 2 s beside the sound from then on.
+#[test]
+fn regression_a_jump_behind_a_stall_moved_the_picture_away_from_the_sound() {
+    assert_eq!(apart_behind_a_pause(0..0, true), 0);
+}
+
+#[test]
+fn a_jump_behind_lost_pictures_leaves_the_picture_beside_the_sound() {
+    let jitter_90k = STEP;
+    assert!(apart_behind_a_pause(1_000..1_075, false) <= jitter_90k);
+    // Half of them lost, the others late.
+    assert!(apart_behind_a_pause(1_000..1_038, true) <= jitter_90k);
+}
+
+#[test]
+fn a_mad_timestamp_between_pictures_a_minute_apart_is_replaced_by_when_it_comes() {
+    let minute_90k = 60 * SECOND_90K.unsigned_abs();
+    let mut clock = MediaClock::new();
+    let stamps: Vec<_> = (0..20)
+        .map(|n: u64| {
+            let pts = if n == 9 { 5 } else { 1_000 + n * minute_90k };
+            let arrival = arrival(n * minute_90k);
+            clock.stamp(VIDEO, Some(pts), arrival).unwrap()
+        })
+        .collect();
+    assert!(durations(&stamps).iter().all(|d| *d == minute_90k));
+}
+
 #[test]
 fn pictures_without_or_with_repeated_timestamps_are_spread_evenly() {
     let mut clock = MediaClock::new();

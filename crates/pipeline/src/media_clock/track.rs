@@ -62,13 +62,40 @@ pub(super) struct Jump {
 struct Previous {
     pts_90k: i64,
     steady_90k: i64,
-    /// The last that had a timestamp of its own, and how many came since.
+    /// The last that had a timestamp of its own, when it came, and how many came since.
     own_90k: i64,
+    own_steady_90k: i64,
     since_own: i64,
     /// Distance of two access units.
     step_90k: i64,
     /// The shorter of the last two distances: a picture sent before those shown earlier is far off.
     short_step_90k: i64,
+    /// Whether the last distance was longer than is plausible between pictures of a film.
+    is_slow: bool,
+}
+
+impl Previous {
+    /// Whether those since the last timestamp of its own make more than is plausible.
+    const fn has_long_been_mended(&self) -> bool {
+        self.since_own.saturating_mul(self.step_90k) > PLAUSIBLE_90K
+    }
+
+    /// Whether one that comes now was not held up behind this one.
+    const fn is_at_pace(&self, steady_90k: i64) -> bool {
+        steady_90k.saturating_sub(self.steady_90k) >= self.step_90k / 2
+    }
+
+    /// Where the next is, that comes now, whatever its timestamp: a step later, or, where others are
+    /// missing between, as much later than the last timestamp as it comes.
+    fn expected_90k(&self, step_90k: i64, steady_90k: i64) -> i64 {
+        let next_90k = self.pts_90k.saturating_add(step_90k);
+        let passed_90k = steady_90k.saturating_sub(self.own_steady_90k);
+        let arrived_90k = self.own_90k.saturating_add(passed_90k);
+        match next_90k.abs_diff(arrived_90k) > PLAUSIBLE_90K.unsigned_abs() {
+            true => arrived_90k.max(self.pts_90k.saturating_add(1)),
+            false => next_90k,
+        }
+    }
 }
 
 /// Timestamps that do not fit what came before, but perhaps each other.
@@ -121,8 +148,7 @@ impl Track {
             return self.begin(pts_90k?, steady_90k, due_90k, offset_90k);
         };
         let waited_90k = steady_90k.saturating_sub(previous.steady_90k).max(0);
-        let lost = waited_90k > PLAUSIBLE_90K
-            || previous.since_own.saturating_mul(previous.step_90k) > PLAUSIBLE_90K;
+        let lost = waited_90k > PLAUSIBLE_90K || previous.has_long_been_mended();
         let advance_90k = if lost {
             waited_90k.max(1)
         } else {
@@ -153,14 +179,19 @@ impl Track {
             return Some(self.accept(previous, shifted_90k, steady_90k));
         }
         let is_step_back = (-self.reordering_90k..=0).contains(&advanced_90k);
-        let (needed, expected_90k) = match is_step_back && !lost {
-            true => (
-                WITNESSES_OF_A_STEP_BACK,
-                previous.pts_90k.saturating_add(previous.short_step_90k),
-            ),
-            false => (WITNESSES, expected_90k),
+        let (needed, step_90k) = match is_step_back && !lost {
+            true => (WITNESSES_OF_A_STEP_BACK, previous.short_step_90k),
+            false => (WITNESSES, previous.step_90k),
         };
-        if self.witnesses(raw_90k, steady_90k) < needed {
+        let is_jump = self.witnesses(raw_90k, steady_90k, step_90k) >= needed;
+        let may_tell = is_jump || previous.has_long_been_mended();
+        let expected_90k = match may_tell && previous.is_at_pace(steady_90k) {
+            _ if previous.is_slow => expected_90k,
+            true => previous.expected_90k(step_90k, steady_90k),
+            // Behind a stall all comes at once, and nobody knows yet whether something is missing.
+            false => previous.pts_90k.saturating_add(step_90k),
+        };
+        if !is_jump {
             return Some(self.mend(previous, expected_90k, steady_90k));
         }
         self.suspect = None;
@@ -197,9 +228,11 @@ impl Track {
             pts_90k,
             steady_90k,
             own_90k: pts_90k,
+            own_steady_90k: steady_90k,
             since_own: 0,
             step_90k: DEFAULT_STEP_90K,
             short_step_90k: DEFAULT_STEP_90K,
+            is_slow: false,
         });
         Some(Repaired {
             pts_90k,
@@ -210,9 +243,9 @@ impl Track {
     }
 
     fn accept(&mut self, previous: Previous, pts_90k: i64, steady_90k: i64) -> Repaired {
-        let step_90k = (pts_90k - previous.own_90k) / (previous.since_own + 1);
-        let step_90k = if (1..=PLAUSIBLE_90K).contains(&step_90k) {
-            step_90k
+        let distance_90k = (pts_90k - previous.own_90k) / (previous.since_own + 1);
+        let step_90k = if (1..=PLAUSIBLE_90K).contains(&distance_90k) {
+            distance_90k
         } else {
             previous.step_90k
         };
@@ -220,9 +253,11 @@ impl Track {
             pts_90k,
             steady_90k,
             own_90k: pts_90k,
+            own_steady_90k: steady_90k,
             since_own: 0,
             step_90k,
             short_step_90k: step_90k.min(previous.step_90k),
+            is_slow: distance_90k > PLAUSIBLE_90K,
         });
         Repaired {
             pts_90k,
@@ -247,19 +282,22 @@ impl Track {
         }
     }
 
-    /// How many timestamps in a row agree with this one.
-    fn witnesses(&mut self, raw_90k: i64, steady_90k: i64) -> u32 {
-        let agreeing = self.suspect.map_or(0, |suspect| {
+    /// How many timestamps in a row agree with this one. Of those that come at once only the first counts.
+    fn witnesses(&mut self, raw_90k: i64, steady_90k: i64, step_90k: i64) -> u32 {
+        let witnesses = self.suspect.map_or(1, |suspect| {
             let waited_90k = steady_90k.saturating_sub(suspect.steady_90k).max(0);
             let advanced_90k = raw_90k.saturating_sub(suspect.pts_90k);
             let fits = (-self.reordering_90k..=waited_90k + PLAUSIBLE_90K).contains(&advanced_90k);
-            if fits { suspect.witnesses } else { 0 }
+            match fits {
+                true => suspect.witnesses + u32::from(waited_90k >= advanced_90k.max(step_90k) / 2),
+                false => 1,
+            }
         });
         self.suspect = Some(Suspect {
             pts_90k: raw_90k,
             steady_90k,
-            witnesses: agreeing + 1,
+            witnesses,
         });
-        agreeing + 1
+        witnesses
     }
 }
