@@ -30,7 +30,7 @@ use crate::{
     log::span_of,
     offer::{Offer, Verdict},
     shared::Shared,
-    source::{Source, TrackEntry, Tracks},
+    source::{Source, TrackEntry, Tracks, jitter_buffer},
     track,
 };
 
@@ -292,12 +292,9 @@ impl Tracks for Entries {
     fn add(&self, caps: &gst::Caps, is_jittery: bool) -> Result<TrackEntry, Error> {
         let pipeline = self.pipeline.upgrade().ok_or(Error::Closed)?;
         let track = track::build(&pipeline, caps, &self.parts)?;
-        let (entry, behind) = match is_jittery {
-            true => {
-                let [entry, behind] = jitter_buffer(&pipeline, &track)?;
-                (entry, Some(behind))
-            }
-            false => (track, None),
+        let entry = match is_jittery {
+            true => jitter_buffer::build(&pipeline, &track, Arc::downgrade(&self.parts))?,
+            false => track,
         };
         let pad = gst::Pad::builder(gst::PadDirection::Src).build();
         pad.link(&entry)
@@ -309,33 +306,9 @@ impl Tracks for Entries {
         pad.push_event(gst::event::Segment::new(&segment));
         Ok(TrackEntry {
             pad,
-            behind,
             pipeline: self.pipeline.clone(),
         })
     }
-}
-
-/// Puts packets in order before `track`. Returns where they go in and where they come out.
-fn jitter_buffer(pipeline: &gst::Pipeline, track: &gst::Pad) -> Result<[gst::Pad; 2], Error> {
-    /// How long what is missing is waited for.
-    const LATENCY_MS: u32 = 500;
-    let buffer = gst::ElementFactory::make("rtpjitterbuffer")
-        // The camera's own RTP durations; the wall clock is followed by the media clock.
-        .property_from_str("mode", "none")
-        .property("latency", LATENCY_MS)
-        .property("do-lost", true)
-        .build()?;
-    pipeline.add(&buffer)?;
-    let pad = |name| {
-        let pad = buffer.static_pad(name);
-        pad.ok_or_else(|| glib::bool_error!("the jitter buffer has no pad {name}"))
-    };
-    let behind = pad("src")?;
-    behind
-        .link(track)
-        .map_err(|_| glib::bool_error!("the track does not fit the jitter buffer"))?;
-    buffer.sync_state_with_parent()?;
-    Ok([pad("sink")?, behind])
 }
 
 fn watch_bus(pipeline: &gst::Pipeline, parts: &Arc<Parts>) {

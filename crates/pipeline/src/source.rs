@@ -17,6 +17,7 @@ mod description;
 mod dialogue;
 mod handshake;
 mod headers;
+pub(crate) mod jitter_buffer;
 mod login;
 mod message;
 mod packets;
@@ -76,8 +77,6 @@ pub(crate) trait Tracks: Send + 'static {
 /// Where the packets of a track go.
 pub(crate) struct TrackEntry {
     pub(crate) pad: gst::Pad,
-    /// Behind its jitter buffer, if it has one.
-    pub(crate) behind: Option<gst::Pad>,
     /// Running time of the pipeline, where the jitter buffer needs to know when packets came.
     pub(crate) pipeline: gst::glib::WeakRef<gst::Pipeline>,
 }

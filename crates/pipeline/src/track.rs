@@ -264,8 +264,7 @@ impl Stamper {
         };
         match &mut info.data {
             Some(gst::PadProbeData::Buffer(unit)) => self.unit(unit, &parts),
-            // A jitter buffer tells so of what is lost. Its times are not media time: a muxer would wait
-            // for what is between.
+            // Its times are not media time: a muxer would wait for what is between.
             Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Gap => {
                 (gst::PadProbeReturn::Handled, false)
             }

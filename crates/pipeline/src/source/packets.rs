@@ -22,6 +22,7 @@ use rtp_types::RtpPacket;
 
 use super::{
     au_headers::AuHeaders,
+    jitter_buffer::KeptTimes,
     start_codes::StartCodes,
     watch::{ClockWatch, Observed, RtpClockReport},
 };
@@ -77,11 +78,11 @@ pub(crate) struct Reception {
 pub(crate) enum Arrival {
     /// They come in order: of its RTP timestamp.
     Exact,
-    /// Of the running time of this pipeline when it comes: a jitter buffer does the rest.
+    /// Of the running time of this pipeline when it comes, for a jitter buffer.
     Jittery {
         pipeline: gst::glib::WeakRef<gst::Pipeline>,
-        /// Where what is in order comes out of the jitter buffer.
-        behind: Option<gst::Pad>,
+        /// That of its RTP timestamp is for behind the jitter buffer; `None`: it says nothing.
+        kept: Option<KeptTimes>,
     },
 }
 
@@ -121,8 +122,6 @@ pub(crate) struct Packets {
     /// Whether it is the picture, which sound is aligned with.
     leads: bool,
     waiting: Option<Waiting>,
-    /// Whether a packet has gone on.
-    has_begun: bool,
     /// The last report, until the next packet comes: reports may come before the first.
     report: Option<ReportedTime>,
     reported: Reported,
@@ -159,7 +158,6 @@ impl Packets {
             alignment,
             leads: role == Role::Leads,
             waiting: (role == Role::Follows).then(Waiting::default),
-            has_begun: false,
             report: None,
             reported: Reported::default(),
             reception: None,
@@ -318,14 +316,11 @@ impl Packets {
         let packet = buffer.make_mut();
         match &self.arrival {
             Arrival::Exact => packet.set_pts(exact),
-            Arrival::Jittery { behind, .. } => {
+            Arrival::Jittery { kept, .. } => {
                 packet.set_pts(arrived);
                 packet.set_dts(arrived);
-                if !std::mem::replace(&mut self.has_begun, true)
-                    && let Some(pad) = behind
-                {
-                    // A jitter buffer that leaves RTP durations alone begins each track at 0.
-                    pad.set_offset(i64::try_from(exact.nseconds()).unwrap_or(0));
+                if let Some(kept) = kept {
+                    kept.keep(packet, exact);
                 }
             }
         }

@@ -15,6 +15,7 @@ use super::{
     datagrams::Datagrams,
     dialogue::{Dialogue, Remark},
     handshake::{Ready, ReadyTrack, Route},
+    jitter_buffer::KeptTimes,
     message::{Request, Response},
     packets::{Arrival, PacketCounts, Packets, Role},
     reports::Reports,
@@ -408,11 +409,7 @@ impl Track {
         alignment: &Alignment,
     ) -> Result<Self, Error> {
         let is_jittery = matches!(track.route, Route::Ports { .. });
-        let TrackEntry {
-            pad,
-            behind,
-            pipeline,
-        } = reader.tracks.add(&track.caps, is_jittery)?;
+        let TrackEntry { pad, pipeline } = reader.tracks.add(&track.caps, is_jittery)?;
         let fields = track.caps.structure(0);
         let media = fields.and_then(|fields| fields.get("media").ok());
         let is_picture = media == Some("video");
@@ -423,7 +420,10 @@ impl Track {
         let clock = RtpClock::of(&track.caps);
         let arrival = match clock {
             Some(_) if !is_jittery => Arrival::Exact,
-            _ => Arrival::Jittery { pipeline, behind },
+            _ => Arrival::Jittery {
+                pipeline,
+                kept: clock.is_some().then(KeptTimes::new),
+            },
         };
         let role = match clock {
             Some(_) if is_picture => Role::Leads,
