@@ -1,6 +1,9 @@
 //! Requests to a camera and its answers, over a connection that carries packets, too.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter,
+    time::{Duration, Instant},
+};
 
 use tracing::debug;
 
@@ -29,10 +32,10 @@ pub(crate) struct Dialogue {
     early_bytes: usize,
 }
 
-/// What a camera said of itself, while no answer was waited for.
+/// What a camera says between packets.
 #[derive(Debug)]
 pub(crate) enum Remark {
-    /// To a request of [`Dialogue::send`].
+    /// To a request of ours.
     Answer(Response),
     /// It ends the session.
     Teardown,
@@ -130,22 +133,18 @@ impl Dialogue {
     fn answer(&mut self, deadline: Instant) -> Result<Response, Error> {
         let begun = Instant::now();
         loop {
-            while let Some(item) = self.wire.next().map_err(|_| Error::NotRtsp)? {
-                match item {
+            let mut keep = |channel, bytes: &[u8]| {
+                self.early_bytes += bytes.len();
+                if self.early_bytes <= MOST_EARLY_BYTES {
+                    self.early.push((channel, bytes.to_vec()));
+                }
+            };
+            while let Some(remark) = next_remark(&mut self.wire, &mut self.stream, &mut keep)? {
+                match remark {
                     // RFC 2326 §11.1: 1xx is not the last word.
-                    Item::Response(response) if response.status >= 200 => return Ok(response),
-                    Item::Response(_) => {}
-                    Item::Packet { channel, bytes } => {
-                        self.early_bytes += bytes.len();
-                        if self.early_bytes <= MOST_EARLY_BYTES {
-                            self.early.push((channel, bytes.to_vec()));
-                        }
-                    }
-                    Item::Request(request) => {
-                        if reply(&mut self.stream, &request)? {
-                            return Err(Error::Closed);
-                        }
-                    }
+                    Remark::Answer(response) if response.status < 200 => {}
+                    Remark::Answer(response) => return Ok(response),
+                    Remark::Teardown => return Err(Error::Closed),
                 }
             }
             let rest = deadline.saturating_duration_since(Instant::now());
@@ -169,25 +168,35 @@ impl Dialogue {
             return Ok(vec![]);
         };
         self.wire.filled(bytes);
-        let mut remarks = vec![];
-        while let Some(item) = self.wire.next().map_err(|_| Error::NotRtsp)? {
-            match item {
-                Item::Packet { channel, bytes } => take(channel, bytes),
-                Item::Response(response) => remarks.push(Remark::Answer(response)),
-                Item::Request(request) => {
-                    if reply(&mut self.stream, &request)? {
-                        remarks.push(Remark::Teardown);
-                    }
-                }
-            }
-        }
-        Ok(remarks)
+        let remarks = || next_remark(&mut self.wire, &mut self.stream, &mut take).transpose();
+        iter::from_fn(remarks).collect()
     }
 
     /// Lets reads wait for so long.
     pub(crate) fn set_patience(&self, patience: Duration) -> Result<(), Error> {
         self.stream.set_patience(patience)
     }
+}
+
+/// The next remark of those that have arrived. Packets before it are given to `take`, other requests are
+/// answered.
+fn next_remark(
+    wire: &mut Wire,
+    stream: &mut Stream,
+    take: &mut impl FnMut(u8, &[u8]),
+) -> Result<Option<Remark>, Error> {
+    while let Some(item) = wire.next().map_err(|_| Error::NotRtsp)? {
+        match item {
+            Item::Packet { channel, bytes } => take(channel, bytes),
+            Item::Response(response) => return Ok(Some(Remark::Answer(response))),
+            Item::Request(request) => {
+                if reply(stream, &request)? {
+                    return Ok(Some(Remark::Teardown));
+                }
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Answers a request of the camera. Says whether it ends the session.
