@@ -1,6 +1,6 @@
 //! A walk over the route table: who is let in where. A route that is new is walked, too.
 
-use std::{path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use actix_web::{
     http::{Method, StatusCode, header},
@@ -66,7 +66,8 @@ impl Stage {
         let admin = user("anna", Role::Admin);
         let viewer = user("bob", Role::Viewer(Some(vec!["a".parse().unwrap()])));
         let server = Server {
-            listen: DEFAULT_LISTEN,
+            // What listens to a proxy only is no less careful.
+            listen: SocketAddr::from(([127, 0, 0, 1], DEFAULT_LISTEN.port())),
             data_dir: "/nonexistent".into(),
             require_marker: false,
             min_free_bytes: 0,
@@ -296,6 +297,17 @@ async fn without_users_only_those_at_home_are_let_in_unless_it_is_said() {
                     "{peer} {method} {path}"
                 );
                 assert_ne!(found, StatusCode::UNAUTHORIZED, "{peer} {method} {path}");
+            }
+            // A proxy on this machine, which says who asks it.
+            for (client, is_let_in) in [("203.0.113.9", far), ("192.168.0.7", near)] {
+                let asked = request(&method, path, &[("x-forwarded-for", client)]);
+                let asked = asked.peer_addr(([127, 0, 0, 1], 1).into());
+                let found = status!(service, asked);
+                assert_eq!(
+                    found != StatusCode::FORBIDDEN,
+                    is_let_in,
+                    "for {client} {method} {path}"
+                );
             }
         }
     }
