@@ -14,7 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use dayreel_testcam::{Camera, Login, LoginMethod, PictureSettings, Settings, Source};
 use dayreel_tests::{
     client::Client,
-    process::{binary, run_within, stop_within, user, wait_until},
+    process::{Mosquitto, binary, run_within, stop_within, user, wait_until},
 };
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -23,10 +23,12 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(90);
 const USER: &str = "viewer";
 /// Letters that a URL writes otherwise, and none that it does.
-const PASSWORDS: [&str; 5] = [
+const PASSWORDS: [&str; 6] = [
     "Zq7@horse/battery",
     "Kx4-staple~gravel",
     "Wm9-wrong~password",
+    // At the MQTT broker.
+    "Rn6-kettle~broker",
     // Of a user of the server, and of nobody.
     "Ty5~anna/lantern",
     "Vb8~guess-anchor",
@@ -228,7 +230,7 @@ fn camera(password: &str, method: LoginMethod) -> Result<Camera> {
 
 #[test]
 fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
-    let [digest, basic, wrong, own, _] = PASSWORDS;
+    let [digest, basic, wrong, at_broker, own, _] = PASSWORDS;
     let cameras = [
         ("digest", camera(digest, LoginMethod::Digest)?, digest),
         ("basic", camera(basic, LoginMethod::Basic)?, basic),
@@ -243,10 +245,16 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
             "[[camera]]\nid = \"{id}\"\nrtsp = \"{rtsp}\"\nrtsp_preview = \"{preview}\"\nsegment_s = 1\n"
         )
     };
+    let broker = Mosquitto::start(Some((USER, at_broker)), None)?;
+    let heard = broker.subscribe()?;
+    let mqtt = format!(
+        "[mqtt]\nurl = \"mqtt://{}\"\nuser = \"{USER}\"\npassword = \"{at_broker}\"\n",
+        broker.address
+    );
     let users = user(&["add", "anna", "--role", "admin", "--print"], own)?;
     let hash = users.split('"').find(|part| part.starts_with("$argon2id$"));
     let hash = hash.context("no hash")?.to_owned();
-    let tables = cameras.iter().map(table).collect::<String>() + &users;
+    let tables = mqtt + &cameras.iter().map(table).collect::<String>() + &users;
     let mut server = Talkative::start(&tables)?;
     let anna = Anna::log_in(server.address)?;
     let state = |id: &str| {
@@ -271,6 +279,22 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
                 .then_some(())
         })
         .with_context(|| format!("no error: {:?}", state(id)))?;
+    }
+    // The broker is told of them, also of the one that was refused.
+    for (id, ..) in &cameras {
+        let topic = format!("dayreel/{id}/state");
+        let is_told = |state: &serde_json::Value| match *id {
+            "wrong" => state["last_error"].is_string(),
+            _ => state["state"] == "live",
+        };
+        heard.wait_for(&topic, PATIENCE, |message| {
+            message.json().is_ok_and(|state| is_told(&state))
+        })?;
+        for topic in [topic, format!("homeassistant/device/dayreel_{id}/config")] {
+            for message in heard.heard(&topic) {
+                anna.is_free(&topic, &message.payload)?;
+            }
+        }
     }
 
     let mut paths: Vec<String> = [
@@ -317,7 +341,16 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
     fs::write(&config, text.replace("\"rtsp://", "\"rtps://"))?;
     let refused = anna.ask("POST", "/api/reload")?.expect(400)?;
     anna.is_free("a refused reload", &refused.body)?;
-    fs::write(&config, text)?;
+    // What the broker refuses is spoken of, too.
+    fs::write(&config, text.replace(at_broker, wrong))?;
+    anna.ask("POST", "/api/reload")?.expect(200)?;
+    let log = server.path("log");
+    let is_refused = || {
+        let text = String::from_utf8_lossy(&fs::read(&log).ok()?).into_owned();
+        text.contains("refuses the user or the password")
+            .then_some(())
+    };
+    wait_until(PATIENCE, is_refused).context("the broker does not refuse")?;
 
     let mut check = Command::new(binary());
     check.args(["check", "--config"]).arg(&config);
@@ -332,7 +365,13 @@ fn passwords_are_nowhere_but_in_the_configuration() -> Result<()> {
     let log = fs::read(server.path("log"))?;
     // It was as talkative as it can be.
     let text = String::from_utf8_lossy(&log);
-    for word in ["TRACE", "DEBUG", "said_as=\"LOG\"", "rtsp"] {
+    for word in [
+        "TRACE",
+        "DEBUG",
+        "said_as=\"LOG\"",
+        "rtsp",
+        "connected to the MQTT broker",
+    ] {
         ensure!(
             text.contains(word),
             "the log of {} bytes has no {word}",
