@@ -13,6 +13,9 @@ pub(super) fn device(topics: &Topics, camera: &CameraId, has_snapshot: bool) -> 
     let state = topics.state(camera);
     let moment = topics.moment(camera.as_str());
     let id = |entity: &str| format!("{node}_{entity}");
+    // A camera that is gone leaves an empty state, which may come before Home Assistant has forgotten it.
+    let read = |key: &str| format!("{{{{ value_json.{key} if value else None }}}}");
+    let attributes = "{{ value or '{}' }}";
     // A component that is nothing but its platform is one that is gone.
     let mut picture = json!({"platform": "camera"});
     if has_snapshot {
@@ -43,7 +46,7 @@ pub(super) fn device(topics: &Topics, camera: &CameraId, has_snapshot: bool) -> 
                 "device_class": "connectivity",
                 "entity_category": "diagnostic",
                 "state_topic": state,
-                "value_template": "{{ 'ON' if value_json.state == 'live' else 'OFF' }}",
+                "value_template": "{{ None if not value else 'ON' if value_json.state == 'live' else 'OFF' }}",
             },
             "state": {
                 "platform": "sensor",
@@ -53,8 +56,9 @@ pub(super) fn device(topics: &Topics, camera: &CameraId, has_snapshot: bool) -> 
                 "options": CameraState::ALL.map(CameraState::name),
                 "entity_category": "diagnostic",
                 "state_topic": state,
-                "value_template": "{{ value_json.state }}",
+                "value_template": read("state"),
                 "json_attributes_topic": state,
+                "json_attributes_template": attributes,
             },
             "make_moment": {
                 "platform": "button",
@@ -70,8 +74,9 @@ pub(super) fn device(topics: &Topics, camera: &CameraId, has_snapshot: bool) -> 
                 "name": "Last moment",
                 "device_class": "timestamp",
                 "state_topic": moment,
-                "value_template": "{{ value_json.time }}",
+                "value_template": read("time"),
                 "json_attributes_topic": moment,
+                "json_attributes_template": attributes,
             },
         },
     })

@@ -85,15 +85,15 @@ impl Topics {
         plain(&self.prefix, '-')
     }
 
-    /// All that the broker keeps of a camera.
+    /// All that the broker keeps of a camera: first what says that it is there.
     pub(super) fn kept(&self, camera: &CameraId) -> Vec<String> {
-        let mut kept = vec![
+        let discovery = self.discovery(camera);
+        let topics = [
             self.state(camera),
             self.snapshot(camera),
             self.moment(camera.as_str()),
         ];
-        kept.extend(self.discovery(camera));
-        kept
+        discovery.into_iter().chain(topics).collect()
     }
 
     /// What is subscribed to.
