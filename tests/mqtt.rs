@@ -73,6 +73,11 @@ fn a_camera_is_found_shown_and_made_moments_of() -> Result<()> {
         message.payload.starts_with(&[0xff, 0xd8, 0xff])
     })?;
 
+    let count = |name: &str| stage.scrape()?.get(name, &[]).context(name.to_owned());
+    ensure!(count("dayreel_mqtt_connected")? == 1.0);
+    // Availability, the device, a state, a picture, and what is gone.
+    ensure!(count("dayreel_mqtt_published_messages_total")? >= 5.0);
+
     // The button, as Home Assistant presses it.
     stage.wait_for_segments("video", 5)?;
     let button = &parts["make_moment"];
@@ -124,6 +129,8 @@ fn a_camera_is_found_shown_and_made_moments_of() -> Result<()> {
             line.contains("no connection to the broker").then_some(())
         })
         .context("nothing is said")?;
+    ensure!(count("dayreel_mqtt_connected")? == 0.0);
+    ensure!(count("dayreel_mqtt_failures_total")? >= 1.0);
     broker.restart()?;
     let heard = broker.subscribe()?;
     for topic in ["dayreel/status", "homeassistant/device/dayreel_cam/config"] {
@@ -213,6 +220,12 @@ fn what_a_reload_takes_away_is_cleared() -> Result<()> {
     );
     ensure!(late.heard(&device(CAMERA)).is_empty());
     ensure!(late.heard("dayreel/cam/state").is_empty());
+    ensure!(
+        stage
+            .scrape()?
+            .all("dayreel_mqtt_connected", &[])
+            .is_empty()
+    );
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use dayreel_config::{Mqtt as Settings, WebhookEvent};
 use dayreel_core::CameraId;
-use dayreel_http::App;
+use dayreel_http::{App, MqttCounts};
 use dayreel_pipeline::{CameraStatus, TlsSettings};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -128,8 +128,11 @@ impl Mqtt {
         });
         let Some(settings) = settings else {
             self.0.shown.send_replace(None);
+            self.0.app.show_mqtt(None);
             return Ok(());
         };
+        let counts = Arc::new(MqttCounts::default());
+        self.0.app.show_mqtt(Some(Arc::clone(&counts)));
         let (events, waiting) = mpsc::channel(QUEUE);
         let (end, ended) = oneshot::channel();
         let link = Link {
@@ -137,6 +140,7 @@ impl Mqtt {
             settings: settings.clone(),
             tls,
             app: Arc::clone(&self.0.app),
+            counts,
             shown: self.0.shown.subscribe(),
             events: waiting,
             end: ended,

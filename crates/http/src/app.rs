@@ -16,7 +16,7 @@ use crate::{
     access::{Caller, Gate},
     crowd::Crowd,
     error::ApiError,
-    metrics::RequestMetrics,
+    metrics::{MqttCounts, RequestMetrics},
     routes::Reloads,
 };
 
@@ -117,6 +117,8 @@ pub struct App {
     gate: Gate,
     started: WallTime,
     requests: RequestMetrics,
+    /// Of the broker that there is now. Locked to take a reference only.
+    mqtt: RwLock<Option<Arc<MqttCounts>>>,
     moments: broadcast::Sender<MomentNotice>,
     exports: Crowd,
     waits: Crowd,
@@ -136,6 +138,7 @@ impl App {
             cameras: RwLock::new(Arc::new(by_id(cameras))),
             started: clock.now(),
             requests: RequestMetrics::default(),
+            mqtt: RwLock::default(),
             moments: broadcast::Sender::new(NOTICES),
             exports: Crowd::of_exports(),
             waits: Crowd::of_waits(),
@@ -210,6 +213,15 @@ impl App {
     /// What is counted of requests.
     pub(crate) const fn requests(&self) -> &RequestMetrics {
         &self.requests
+    }
+
+    /// From now on this is what is counted of the broker, if there is one.
+    pub fn show_mqtt(&self, counts: Option<Arc<MqttCounts>>) {
+        *self.mqtt.write() = counts;
+    }
+
+    pub(crate) fn mqtt(&self) -> Option<Arc<MqttCounts>> {
+        self.mqtt.read().clone()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

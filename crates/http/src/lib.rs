@@ -23,6 +23,7 @@ mod tls;
 pub use access::{Gate, NoGate};
 pub use app::{App, CameraEntry, MomentNotice};
 pub use error::ApiError;
+pub use metrics::MqttCounts;
 pub use routes::{MomentOrder, NotReloaded, ReloadAnswer, Reloaded, Reloads};
 pub use server::{bind, serve};
 pub use tls::{Certificate, CertificateError};

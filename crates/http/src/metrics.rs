@@ -4,6 +4,7 @@
 //! Nothing here looks at recordings: an answer costs the same at any length of the day.
 
 mod cameras;
+mod mqtt;
 mod page;
 mod process;
 mod requests;
@@ -16,6 +17,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use mqtt::MqttCounts;
 pub(crate) use requests::{RequestMetrics, count_request};
 
 use crate::app::App;
@@ -53,6 +55,7 @@ impl Collector for Snapshot {
         )?;
         cameras::cameras(&mut page, &self.0)?;
         cameras::disk(&mut page, &self.0)?;
+        mqtt::mqtt(&mut page, self.0.mqtt().as_deref())?;
         process::process(&mut page, self.0.started())
     }
 }

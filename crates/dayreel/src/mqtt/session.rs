@@ -10,14 +10,15 @@ use std::{
 use bytes::Bytes;
 use dayreel_config::{Mqtt as Settings, WebhookEvent};
 use dayreel_core::{CameraId, WallTime};
-use dayreel_http::{ApiError, App, MomentOrder};
+use dayreel_http::{ApiError, App, MomentOrder, MqttCounts};
 use dayreel_pipeline::{
     TlsSettings,
     frame::{Frame, Look},
 };
 use rumqttc::{
     AsyncClient, Broker, ConnectReturnCode, ConnectionError, Event as MqttEvent, EventLoop,
-    LastWill, MqttOptions, Packet, Publish, PublishOptions, QoS, TlsConfiguration, Transport,
+    LastWill, MqttOptions, Outgoing, Packet, Publish, PublishOptions, QoS, TlsConfiguration,
+    Transport,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -61,6 +62,7 @@ pub(super) struct Link {
     pub(super) topics: Topics,
     pub(super) tls: Option<TlsSettings>,
     pub(super) app: Arc<App>,
+    pub(super) counts: Arc<MqttCounts>,
     pub(super) shown: watch::Receiver<AllShown>,
     pub(super) events: mpsc::Receiver<(WebhookEvent, Arc<Event>)>,
     pub(super) end: oneshot::Receiver<Farewell>,
@@ -94,8 +96,10 @@ impl Link {
                 was_connected,
             } = self.session().await
             else {
+                self.counts.ended();
                 return;
             };
+            self.counts.failed();
             if was_connected {
                 failures = 0;
             }
@@ -166,8 +170,14 @@ impl Link {
             .capacity(UNSENT)
             .build();
         let (packets, mut incoming) = mpsc::channel(1);
-        let mut driving = pin!(drive(connection, packets));
-        let mut session = Session::new(&self.settings, &self.topics, &self.app, client);
+        let mut driving = pin!(drive(connection, packets, &self.counts));
+        let mut session = Session::new(
+            &self.settings,
+            &self.topics,
+            &self.app,
+            &self.counts,
+            client,
+        );
         // A state that was shown before is one to be told, too.
         self.shown.mark_changed();
         let mut tick = time::interval(Duration::from_secs(1));
@@ -204,13 +214,18 @@ impl Link {
 }
 
 /// Keeps a connection going, and passes on what is of interest. Returns why it is over.
-async fn drive(mut connection: EventLoop, packets: mpsc::Sender<Packet>) -> ConnectionError {
+async fn drive(
+    mut connection: EventLoop,
+    packets: mpsc::Sender<Packet>,
+    counts: &MqttCounts,
+) -> ConnectionError {
     loop {
         match connection.poll().await {
             Ok(MqttEvent::Incoming(packet @ (Packet::ConnAck(_) | Packet::Publish(_)))) => {
                 // It is received as long as this runs.
                 let _ = packets.send(packet).await;
             }
+            Ok(MqttEvent::Outgoing(Outgoing::Publish(_))) => counts.published(),
             Ok(_) => {}
             Err(error) => return error,
         }
@@ -221,6 +236,7 @@ async fn drive(mut connection: EventLoop, packets: mpsc::Sender<Packet>) -> Conn
 struct Session<'l> {
     topics: &'l Topics,
     app: &'l Arc<App>,
+    counts: &'l MqttCounts,
     snapshot_interval: Option<Duration>,
     client: AsyncClient,
     is_connected: bool,
@@ -240,12 +256,14 @@ impl<'l> Session<'l> {
         settings: &'l Settings,
         topics: &'l Topics,
         app: &'l Arc<App>,
+        counts: &'l MqttCounts,
         client: AsyncClient,
     ) -> Self {
         tracing::debug!(broker = %settings.url, "connecting to the broker");
         Self {
             topics,
             app,
+            counts,
             snapshot_interval: settings.snapshot_interval,
             client,
             is_connected: false,
@@ -261,6 +279,9 @@ impl<'l> Session<'l> {
     /// Whether there was room for it.
     fn publish(&self, topic: &str, payload: impl Into<Bytes>, options: PublishOptions) -> bool {
         let sent = self.client.try_publish(topic, payload.into(), options);
+        if sent.is_err() {
+            self.counts.unsent();
+        }
         sent.is_ok()
     }
 
@@ -273,6 +294,7 @@ impl<'l> Session<'l> {
         match packet {
             Packet::ConnAck(_) => {
                 self.is_connected = true;
+                self.counts.connected();
                 tracing::info!("connected to the MQTT broker");
                 // The queue is empty, so there is room.
                 let [orders, states] = self.topics.filters();
