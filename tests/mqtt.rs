@@ -131,8 +131,13 @@ fn a_camera_is_found_shown_and_made_moments_of() -> Result<()> {
         .context("nothing is said")?;
     ensure!(count("dayreel_mqtt_connected")? == 0.0);
     ensure!(count("dayreel_mqtt_failures_total")? >= 1.0);
+    let made = client.request("POST", "/cam/moment/generate/4/0", &[])?;
+    let made = made.expect(200)?.json()?;
     broker.restart()?;
     let heard = broker.subscribe()?;
+    heard.wait_for("dayreel/cam/moment", PATIENCE, |message| {
+        message.json().is_ok_and(|told| told["url"] == made["url"])
+    })?;
     for topic in ["dayreel/status", "homeassistant/device/dayreel_cam/config"] {
         heard.wait_for(topic, PATIENCE, |_| true)?;
     }

@@ -8,7 +8,7 @@ mod discovery;
 mod session;
 mod topics;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use dayreel_config::{Mqtt as Settings, WebhookEvent};
@@ -144,6 +144,7 @@ impl Mqtt {
             shown: self.0.shown.subscribe(),
             events: waiting,
             end: ended,
+            moments: HashMap::new(),
         };
         let task = self.0.runtime.spawn(async move {
             // Both have one name for the broker, which would end the first without its goodbye.

@@ -66,7 +66,11 @@ pub(super) struct Link {
     pub(super) shown: watch::Receiver<AllShown>,
     pub(super) events: mpsc::Receiver<(WebhookEvent, Arc<Event>)>,
     pub(super) end: oneshot::Receiver<Farewell>,
+    pub(super) moments: Moments,
 }
+
+/// The latest moment of each camera since the start, as JSON, for a broker that was away or has forgotten it.
+pub(super) type Moments = HashMap<String, Vec<u8>>;
 
 /// Why a connection is over.
 enum Over {
@@ -121,8 +125,12 @@ impl Link {
                 () = time::sleep(pause) => {}
                 _ = &mut self.end => return,
             }
-            // They are hints, and old ones now.
-            while self.events.try_recv().is_ok() {}
+            // They are hints, and old ones now; but what the broker keeps is told when it is back.
+            while let Ok((kind, event)) = self.events.try_recv() {
+                if let Some((camera, json)) = moment(kind, &event) {
+                    self.moments.insert(camera, json);
+                }
+            }
         }
     }
 
@@ -176,6 +184,7 @@ impl Link {
             &self.topics,
             &self.app,
             &self.counts,
+            &mut self.moments,
             client,
         );
         // A state that was shown before is one to be told, too.
@@ -237,6 +246,7 @@ struct Session<'l> {
     topics: &'l Topics,
     app: &'l Arc<App>,
     counts: &'l MqttCounts,
+    moments: &'l mut Moments,
     snapshot_interval: Option<Duration>,
     client: AsyncClient,
     is_connected: bool,
@@ -257,6 +267,7 @@ impl<'l> Session<'l> {
         topics: &'l Topics,
         app: &'l Arc<App>,
         counts: &'l MqttCounts,
+        moments: &'l mut Moments,
         client: AsyncClient,
     ) -> Self {
         tracing::debug!(broker = %settings.url, "connecting to the broker");
@@ -264,6 +275,7 @@ impl<'l> Session<'l> {
             topics,
             app,
             counts,
+            moments,
             snapshot_interval: settings.snapshot_interval,
             client,
             is_connected: false,
@@ -383,12 +395,13 @@ impl<'l> Session<'l> {
         self.publish(&self.topics.snapshot(camera), frame.jpeg, options);
     }
 
-    fn tell(&self, kind: WebhookEvent, event: &Event) {
+    fn tell(&mut self, kind: WebhookEvent, event: &Event) {
         let Ok(json) = serde_json::to_vec(event) else {
             return;
         };
-        if let (WebhookEvent::MomentMade, Some(camera)) = (kind, &event.camera) {
-            self.keep(&self.topics.moment(camera), json.clone());
+        if let Some((camera, json)) = moment(kind, event) {
+            self.say_once(self.topics.moment(&camera), json.clone());
+            self.moments.insert(camera, json);
         }
         self.publish(&self.topics.event(), json, PublishOptions::at_least_once());
     }
@@ -424,10 +437,18 @@ impl<'l> Session<'l> {
             // What was there before.
             due.push((self.topics.snapshot(&camera.id), Vec::new()));
         }
+        if let Some(moment) = self.moments.get(camera.id.as_str()) {
+            due.push((self.topics.moment(camera.id.as_str()), moment.clone()));
+        }
         for (topic, payload) in due {
-            if self.said.get(&topic) != Some(&payload) && self.keep(&topic, payload.clone()) {
-                self.said.insert(topic, payload);
-            }
+            self.say_once(topic, payload);
+        }
+    }
+
+    /// What was said last there is not said again.
+    fn say_once(&mut self, topic: String, payload: Vec<u8>) {
+        if self.said.get(&topic) != Some(&payload) && self.keep(&topic, payload.clone()) {
+            self.said.insert(topic, payload);
         }
     }
 
@@ -441,6 +462,7 @@ impl<'l> Session<'l> {
             self.said.remove(topic);
         }
         self.pictures.remove(id);
+        self.moments.remove(id.as_str());
     }
 
     /// The picture that has been due for longest, one at a time.
@@ -478,6 +500,13 @@ impl<'l> Session<'l> {
         self.keep(&self.topics.status(), "offline");
         let _ = self.client.try_disconnect_with_timeout(super::GOODBYE / 2);
     }
+}
+
+/// The camera of a moment that was made, and what is told of it.
+fn moment(kind: WebhookEvent, event: &Event) -> Option<(String, Vec<u8>)> {
+    let camera = event.camera.clone()?;
+    let json = serde_json::to_vec(event).ok()?;
+    (kind == WebhookEvent::MomentMade).then_some((camera, json))
 }
 
 /// `PRESS` or nothing, as of a button, or JSON with `length`, `delay` and `label`.
