@@ -233,6 +233,15 @@ fn a_link_opens_one_thing_for_everybody() -> Result<()> {
         let found = nobody.get(&format!("{before}{path}"))?.status;
         assert!(matches!(found, 403 | 404), "{path}: {found}");
     }
+    // Nor does the link of another day open what is in this one.
+    let of_2026 = link("/a/stream/2026-01-01/playlist.m3u8")?;
+    let before = of_2026.strip_suffix("/a/stream/2026-01-01/playlist.m3u8");
+    let before = before.context("it does not end with its path")?;
+    let part = segment.replace(".m4s", ".part.m4s");
+    for path in [&segment, &part] {
+        bob.get(path)?.expect(200)?;
+        nobody.get(&format!("{before}{path}"))?.expect(403)?;
+    }
     let frame = link("/a/frame/")?;
     nobody.get(&format!("{frame}?width=160"))?.expect(200)?;
     // What it is for, until when and by whom stand in the link.

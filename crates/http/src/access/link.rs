@@ -166,8 +166,9 @@ fn is_of_day(app: &App, camera: &str, day: &str, name: &str) -> bool {
     let (Ok(zone), Some(media)) = (zone, MediaName::parse(name)) else {
         return false;
     };
-    let MediaName::Segment(_, start) = media else {
-        return true;
+    let start = match media {
+        MediaName::Segment(_, start) | MediaName::Part(_, start) => start,
+        MediaName::Init(..) => return true,
     };
     let now = app.clock().now();
     let (from, to) = match DayParam::parse(day) {
