@@ -160,8 +160,7 @@ impl Stretch {
     /// Leaves out the chunks of video that are not needed to see `asked`; returns what there is of it
     /// to be seen, from the start of a picture on. Before there is sound.
     fn trim_video(&mut self, asked: &Range<MediaTime>) -> Result<Range<MediaTime>> {
-        self.trim_end(asked.end)?;
-        let chunks = self.chunks(0)?;
+        let chunks = self.trim_end(0, asked.end)?;
         let at = keyframe_by(&chunks, asked.start);
         let chunks = &chunks[at..];
         self.cut_before(0, chunks);
@@ -181,21 +180,25 @@ impl Stretch {
         let Some(first) = self.pieces.iter().position(is_audio) else {
             return Ok(());
         };
-        self.trim_end(wanted.end)?;
-        let chunks = self.chunks(first)?;
+        let chunks = self.trim_end(first, wanted.end)?;
         let begins_before = |chunk: &ChunkPlace| chunk.start() <= wanted.start;
         let at = chunks.partition_point(begins_before).saturating_sub(1);
         self.cut_before(first, &chunks[at..]);
         Ok(())
     }
 
-    /// Leaves out the chunks of the last piece that begin at `end` or after.
-    fn trim_end(&mut self, end: MediaTime) -> Result<()> {
+    /// Leaves out the chunks of the last piece that begin at `end` or after. Returns those of the piece at `first`,
+    /// which may be the same: they are read once.
+    fn trim_end(&mut self, first: usize, end: MediaTime) -> Result<Vec<ChunkPlace>> {
         let last = self.pieces.len() - 1;
-        let chunks = self.chunks(last)?;
-        let needed = chunks.partition_point(|chunk| chunk.start() < end);
-        self.cut_after(last, &chunks, needed.max(1));
-        Ok(())
+        let mut chunks = self.chunks(last)?;
+        let needed = chunks.partition_point(|chunk| chunk.start() < end).max(1);
+        self.cut_after(last, &chunks, needed);
+        if last > first {
+            return self.chunks(first);
+        }
+        chunks.truncate(needed);
+        Ok(chunks)
     }
 
     /// When each piece is decoded in the file, which begins with the first of them.
