@@ -213,7 +213,8 @@ fn a_link_opens_one_thing_for_everybody() -> Result<()> {
     assert_eq!(codec, "h264", "{streams}");
     let before = stream.strip_suffix("/a/stream/today/playlist.m3u8");
     let before = before.context("it does not end with its path")?;
-    for path in [&segment, &init] {
+    let keyframe = segment.replace("/v-", "/k-");
+    for path in [&segment, &keyframe, &init] {
         nobody.get(&format!("{before}{path}"))?.expect(200)?;
     }
     for path in [
@@ -238,7 +239,7 @@ fn a_link_opens_one_thing_for_everybody() -> Result<()> {
     let before = of_2026.strip_suffix("/a/stream/2026-01-01/playlist.m3u8");
     let before = before.context("it does not end with its path")?;
     let part = segment.replace(".m4s", ".part.m4s");
-    for path in [&segment, &part] {
+    for path in [&segment, &keyframe, &part] {
         bob.get(path)?.expect(200)?;
         nobody.get(&format!("{before}{path}"))?.expect(403)?;
     }

@@ -96,7 +96,13 @@ fn a_window_is_the_last_seconds_of_today() -> Result<()> {
         };
         ensure!(uris(whole).ends_with(&uris(listed)));
         let audio = window.audio.context("the camera has sound")?;
-        for text in [&window.video.playlist, &audio.playlist, &window.manifest] {
+        let keyframes = &window.keyframes.playlist;
+        for text in [
+            &window.video.playlist,
+            &audio.playlist,
+            keyframes,
+            &window.manifest,
+        ] {
             ensure!(text.len() < REFRESH_BYTES, "{} bytes: {text}", text.len());
         }
     }
@@ -104,6 +110,7 @@ fn a_window_is_the_last_seconds_of_today() -> Result<()> {
         "today/playlist.m3u8?window=0",
         "today/video.m3u8?window=3601",
         "today/audio.m3u8?window=-1",
+        "today/keyframes.m3u8?window=-1",
         "today/manifest.mpd?window=",
         "today/video.m3u8?window=a+minute",
         "today/video.m3u8?window=1&window=2",
@@ -152,7 +159,13 @@ fn yesterday_is_finished_under_its_date_and_its_weekday() -> Result<()> {
     ensure!(manifest.context("no MPD")?.0.mpdtype.as_deref() == Some("static"));
 
     let weekday = yesterday.weekday_number().to_string();
-    for file in ["playlist.m3u8", "video.m3u8", "audio.m3u8", "manifest.mpd"] {
+    for file in [
+        "playlist.m3u8",
+        "video.m3u8",
+        "audio.m3u8",
+        "keyframes.m3u8",
+        "manifest.mpd",
+    ] {
         let by_date = client.get(&document(&date, file))?.expect(200)?;
         let by_weekday = client.get(&document(&weekday, file))?.expect(200)?;
         ensure!(by_date.body == by_weekday.body, "{file}");
@@ -208,6 +221,10 @@ fn segments_are_served_as_files_are() -> Result<()> {
     let uris = [0, media.segments.len() / 2, media.segments.len() - 1];
     for uri in uris.map(|nth| media.segments[nth].uri.replace("..", "")) {
         one_segment(&client, &format!("/{CAMERA}/stream{uri}"))?;
+        one_segment(
+            &client,
+            &format!("/{CAMERA}/stream{}", uri.replace("/v-", "/k-")),
+        )?;
     }
     let start_90k = hls::media::start_90k(&media.segments[0].uri).context("no start")?;
     for name in [
@@ -218,6 +235,13 @@ fn segments_are_served_as_files_are() -> Result<()> {
         "v-0.m4s".to_owned(),
         "v-99999999999999999999999.m4s".to_owned(),
         "v-0123456789abcdef.mp4".to_owned(),
+        format!("k-{}.m4s", start_90k + 1),
+        format!("k-{}.m4s", start_90k - 30 * 86_400 * 90_000),
+        format!("k-{}.m4s", u64::MAX),
+        format!("k-{start_90k}.part.m4s"),
+        "k-0.m4s".to_owned(),
+        "k-.m4s".to_owned(),
+        "k-0123456789abcdef.mp4".to_owned(),
         "v-.m4s".to_owned(),
     ] {
         json_error(client.get(&format!("/{CAMERA}/stream/{name}"))?, 404)?;

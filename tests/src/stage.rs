@@ -1,6 +1,7 @@
 //! A test camera and a server that records it, and the whole of what the server then shows.
 
 mod day;
+mod keyframes;
 mod sent;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use dayreel_testcam::{
 };
 
 pub use day::{Day, Rendition};
+pub use keyframes::Keyframes;
 pub use sent::{Match, match_sent};
 
 use crate::{

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use chrono::{Duration, NaiveDate};
 use chrono_tz::Tz;
 use dayreel_core::{CameraId, Clock, Day, GapCause, MediaTime, TrackKind, WallTime};
-use dayreel_manifest::{InitHash, Recorded};
+use dayreel_manifest::{InitHash, Recorded, Segment};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tracing::warn;
@@ -465,18 +465,29 @@ impl CameraArchive {
     /// # Errors
     /// [`crate::Error::Io`] if its day cannot be read.
     pub fn segment(&self, kind: TrackKind, start: MediaTime) -> Result<Option<MediaSlice>> {
-        let in_folder = |folder: &DayFolder| {
-            let bytes = folder.timeline().track(kind).segment(start)?.bytes;
-            Some(folder.media(kind, &bytes))
+        let found = self.listed(kind, start)?;
+        Ok(found.map(|(folder, segment)| folder.media(kind, &segment.bytes)))
+    }
+
+    /// The segment of `kind` that starts at `start`, and the folder that lists it. As [`CameraArchive::segment`].
+    pub(crate) fn listed(
+        &self,
+        kind: TrackKind,
+        start: MediaTime,
+    ) -> Result<Option<(Arc<DayFolder>, Segment)>> {
+        let in_folder = |folder: Arc<DayFolder>| {
+            let segment = *folder.timeline().track(kind).segment(start)?;
+            Some((folder, segment))
         };
-        if let Some(found) = self.today().and_then(|today| in_folder(&today))
-            && found.path.try_exists().unwrap_or(true)
-        {
-            return Ok(Some(found));
+        if let Some((folder, segment)) = self.today().and_then(in_folder) {
+            let path = folder.media(kind, &segment.bytes).path;
+            if path.try_exists().unwrap_or(true) {
+                return Ok(Some((folder, segment)));
+            }
         }
         // Also where a hand has deleted today: this notices.
         let day = Day::containing(start.media_to_wall(), self.zone);
-        Ok(self.day(day.date())?.and_then(|folder| in_folder(&folder)))
+        Ok(self.day(day.date())?.and_then(in_folder))
     }
 
     /// Where the bytes of the part of `kind` that starts at `start` are: a chunk of a segment. Reads from

@@ -6,9 +6,7 @@ use std::{
 };
 
 use dayreel_core::{Day, GapCause, MediaTime, TrackKind};
-use dayreel_manifest::{
-    DayTimeline, GAP_90K, Init, Segment, Sequence, Slice, multivariant_playlist,
-};
+use dayreel_manifest::{DayTimeline, GAP_90K, Init, Segment, Sequence, Slice, folder_playlist};
 use parking_lot::{MappedRwLockReadGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::{
@@ -130,7 +128,7 @@ impl DayFolder {
     /// Writes the playlist of all tracks, so that a static file server needs no more than the
     /// folder. Its names are those of the indexes.
     pub(crate) fn write_multivariant(&self) -> Result<()> {
-        let text = multivariant_playlist(&self.timeline(), None);
+        let text = folder_playlist(&self.timeline());
         text.map_or(Ok(()), |text| replace(&self.path.join(MULTIVARIANT), &text))
     }
 

@@ -11,7 +11,7 @@ use crate::{
 
 /// RFC 8216bis §4.4.3.8: a client may skip what is older than this many target durations; six is
 /// the least allowed.
-const SKIP_TARGETS: u64 = 6;
+pub(crate) const SKIP_TARGETS: u64 = 6;
 
 /// RFC 8216bis §4.4.3.8 asks for two at least, which leaves a part's time to load the next one, and advises
 /// three: half a second more. Players that stall stay further behind by themselves.
@@ -38,13 +38,25 @@ pub enum Extent {
 /// the peak of the pictures plus that of audio. With `window_s`, of the media playlists that list the last
 /// seconds only.
 pub fn multivariant_playlist(day: &DayTimeline, window_s: Option<u64>) -> Option<String> {
+    let query = window_query(window_s);
+    let mut text = folder_playlist_of(day, &query)?;
+    write_keyframes(day.track(TrackKind::Video), &query, &mut text);
+    Some(text)
+}
+
+/// The same for who finds the indexes in the folder of the day and nothing else: without the keyframes, which are
+/// cut out when they are asked for.
+pub fn folder_playlist(day: &DayTimeline) -> Option<String> {
+    folder_playlist_of(day, "")
+}
+
+fn folder_playlist_of(day: &DayTimeline, query: &str) -> Option<String> {
     if day.is_empty() || (day.periods().len() == 1 && day.is_incomplete()) {
         return None;
     }
     let audio = day.track(TrackKind::Audio);
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     let with_audio = !audio.segments().is_empty();
-    let query = window_query(window_s);
     // Writing to a String cannot fail.
     if let Some(TrackFormat::Audio(format)) = audio.formats().last().filter(|_| with_audio) {
         let _ = writeln!(
@@ -55,9 +67,9 @@ pub fn multivariant_playlist(day: &DayTimeline, window_s: Option<u64>) -> Option
         );
     }
     // Players begin with the first.
-    write_variant(day.track(TrackKind::Video), audio, &query, &mut text);
+    write_variant(day.track(TrackKind::Video), audio, query, &mut text);
     if day.has_preview() {
-        write_variant(day.track(TrackKind::Preview), audio, &query, &mut text);
+        write_variant(day.track(TrackKind::Preview), audio, query, &mut text);
     }
     Some(text)
 }
@@ -69,19 +81,13 @@ fn window_query(window_s: Option<u64>) -> String {
 
 /// Writes the variant that shows `video`, with the sound of `audio` if there is any.
 fn write_variant(video: &Track, audio: &Track, query: &str, text: &mut String) {
-    let mut seen = BTreeSet::new();
-    let formats = video.formats().chain(audio.formats());
-    let codecs: Vec<_> = formats
-        .map(TrackFormat::codec)
-        .filter(|codec| seen.insert(*codec))
-        .collect();
     // Writing to a String cannot fail.
     let _ = write!(
         text,
         "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
         video.peak_bits_per_second() + audio.peak_bits_per_second(),
         video.average_bits_per_second() + audio.average_bits_per_second(),
-        codecs.join(",")
+        codecs([video, audio]).join(",")
     );
     if let Some((width, height)) = largest_picture(video) {
         let _ = write!(text, ",RESOLUTION={width}x{height}");
@@ -95,6 +101,32 @@ fn write_variant(video: &Track, audio: &Track, query: &str, text: &mut String) {
         text.push_str(",AUDIO=\"audio\"");
     }
     let _ = writeln!(text, "\n{}.m3u8{query}", video.kind());
+}
+
+/// Writes the variant of the keyframes of `video`, RFC 8216 §4.3.4.3.
+///
+/// How large a keyframe is, nobody knows before it is asked for, but no larger than its segment: BANDWIDTH bounds
+/// them, which §4.3.4.2 asks of a playlist that still grows.
+fn write_keyframes(video: &Track, query: &str, text: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},CODECS=\"{}\"",
+        video.peak_bits_per_second(),
+        codecs([video]).join(",")
+    );
+    if let Some((width, height)) = largest_picture(video) {
+        let _ = write!(text, ",RESOLUTION={width}x{height}");
+    }
+    let _ = writeln!(text, ",URI=\"keyframes.m3u8{query}\"");
+}
+
+/// CODECS of what `tracks` have, each once.
+fn codecs<'t>(tracks: impl IntoIterator<Item = &'t Track>) -> Vec<&'t str> {
+    let mut seen = BTreeSet::new();
+    let formats = tracks.into_iter().flat_map(Track::formats);
+    let codecs = formats.map(TrackFormat::codec);
+    codecs.filter(|codec| seen.insert(*codec)).collect()
 }
 
 /// The media playlist of one track: the day so far, or as much of it as `extent` says.
@@ -114,10 +146,7 @@ pub fn media_playlist(
     let mut document = Builder::new(encoding);
     let text = document.text();
     let target_s = edge.target_s;
-    let _ = write!(
-        text,
-        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target_s}\n"
-    );
+    write_head(target_s, text);
     if finished {
         write_sequence(track.first(), text);
         document.growing(&track.lines);
@@ -164,8 +193,16 @@ pub fn media_playlist(
     Some(document.finish())
 }
 
+pub(crate) fn write_head(target_s: u64, text: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target_s}\n"
+    );
+}
+
 /// RFC 8216bis §4.4.3.8 and §4.4.3.7.
-fn write_control(edge: &Edge, skip_s: Option<u64>, text: &mut String) {
+pub(crate) fn write_control(edge: &Edge, skip_s: Option<u64>, text: &mut String) {
     text.push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES");
     // Writing to a String cannot fail.
     if let Some(skip_s) = skip_s {
@@ -214,7 +251,7 @@ fn write_reports(day: &DayTimeline, kind: TrackKind, extent: Extent, text: &mut 
 /// No EXT-X-PLAYLIST-TYPE: EVENT would promise that nothing is ever removed, but at midnight the old
 /// day slides out of `today`; VOD that nothing ever changes (RFC 8216 §4.3.3.5), but a full disk may
 /// cost a finished day its first hours.
-fn write_sequence(first: Sequence, text: &mut String) {
+pub(crate) fn write_sequence(first: Sequence, text: &mut String) {
     let _ = write!(
         text,
         "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MEDIA-SEQUENCE:{}\n\

@@ -1,5 +1,5 @@
-//! The names of media in URLs: `v-{start}.m4s`, `v-{start}.part.m4s` and `v-{hash}.mp4`. They carry the media time, so
-//! that they survive restarts and are the same in HLS, in DASH and in every day that lists them.
+//! The names of media in URLs: `v-{start}.m4s`, `v-{start}.part.m4s`, `k-{start}.m4s` and `v-{hash}.mp4`. They carry the
+//! media time, so that they survive restarts and are the same in HLS, in DASH and in every day that lists them.
 
 use dayreel_core::{MediaTime, TrackKind};
 
@@ -12,6 +12,8 @@ pub enum MediaName {
     Segment(TrackKind, MediaTime),
     /// The part of a segment of that track that starts then.
     Part(TrackKind, MediaTime),
+    /// The keyframe of the picture that a segment begins with then, by itself.
+    Keyframe(MediaTime),
     /// The init segment of that track with that hash.
     Init(TrackKind, InitHash),
 }
@@ -20,10 +22,14 @@ impl MediaName {
     /// Reads a name such as `v-161582704650000.m4s`. `None` for anything else: there is exactly one
     /// spelling, so that caches hold one copy.
     pub fn parse(name: &str) -> Option<Self> {
+        let time = |ticks: &str| Some(MediaTime::from_ticks(ticks.parse().ok()?));
+        if let Some(ticks) = name.strip_prefix(KEYFRAME) {
+            let start = time(ticks.strip_suffix(".m4s")?)?;
+            return (keyframe_name(start) == name).then_some(Self::Keyframe(start));
+        }
         let (track, rest) = TrackKind::ALL.into_iter().find_map(|track| {
             Some((track, name.strip_prefix(track.letter())?.strip_prefix('-')?))
         })?;
-        let time = |ticks: &str| Some(MediaTime::from_ticks(ticks.parse().ok()?));
         if let Some(ticks) = rest.strip_suffix(".part.m4s") {
             let start = time(ticks)?;
             return (part_name(track, start) == name).then_some(Self::Part(track, start));
@@ -37,6 +43,9 @@ impl MediaName {
     }
 }
 
+/// What the names of keyframes begin with. No track has this letter.
+pub(crate) const KEYFRAME: &str = "k-";
+
 /// The name of the segment of `track` that starts at `start`.
 pub fn segment_name(track: TrackKind, start: MediaTime) -> String {
     format!("{}-{}.m4s", track.letter(), start.ticks())
@@ -45,6 +54,11 @@ pub fn segment_name(track: TrackKind, start: MediaTime) -> String {
 /// The name of the part of a segment of `track` that starts at `start`.
 pub fn part_name(track: TrackKind, start: MediaTime) -> String {
     format!("{}-{}.part.m4s", track.letter(), start.ticks())
+}
+
+/// The name of the keyframe that the segment of video begins with that starts at `start`.
+pub fn keyframe_name(start: MediaTime) -> String {
+    format!("{KEYFRAME}{}.m4s", start.ticks())
 }
 
 /// The name of the init segment of `track` with that hash.
@@ -72,6 +86,10 @@ mod tests {
             Some(MediaName::Part(TrackKind::Video, start))
         );
         assert_eq!(
+            MediaName::parse("k-161582704650000.m4s"),
+            Some(MediaName::Keyframe(start))
+        );
+        assert_eq!(
             MediaName::parse("a-00000000deadbeef.mp4"),
             Some(MediaName::Init(TrackKind::Audio, InitHash(0xdead_beef)))
         );
@@ -86,6 +104,12 @@ mod tests {
             "v-01.part.m4s",
             "v-.part.m4s",
             "v-1.part.mp4",
+            "k-",
+            "k-.m4s",
+            "k-+1.m4s",
+            "k-01.m4s",
+            "k-1.part.m4s",
+            "k-00000000deadbeef.mp4",
             "x-1.m4s",
             "v-1.mp4",
             "v-1.m4s/",

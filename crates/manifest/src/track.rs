@@ -8,6 +8,7 @@ use crate::{
     GrowingText, Init, InitHash, Part, Segment, Sequence,
     holes::Hole,
     init_name,
+    keyframes::KeyframeLines,
     number::{Seconds, rounded_seconds},
     part_name,
     parts::{OpenSegment, Parts},
@@ -46,6 +47,7 @@ pub struct Track {
     first: Sequence,
     /// The HLS lines of the segments before `settled`, whose parts are not listed any more.
     pub(crate) lines: GrowingText,
+    pub(crate) keyframe_lines: KeyframeLines,
     settled: usize,
     parts: Parts,
     /// The DASH timeline, one for each Period of the day.
@@ -67,6 +69,7 @@ impl Track {
             holes: Vec::new(),
             first,
             lines: GrowingText::default(),
+            keyframe_lines: KeyframeLines::default(),
             settled: 0,
             parts: Parts::default(),
             periods: vec![Runs::default()],
@@ -420,7 +423,13 @@ impl Track {
     }
 
     /// Writes what players must know before the segment `segment` at `index`.
-    fn write_tags(&self, index: usize, segment: &Segment, after: After, text: &mut String) {
+    pub(crate) fn write_tags(
+        &self,
+        index: usize,
+        segment: &Segment,
+        after: After,
+        text: &mut String,
+    ) {
         let before = index
             .checked_sub(1)
             .filter(|_| after != After::Nothing)

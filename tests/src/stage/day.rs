@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 
+use super::Keyframes;
 use crate::{
     client::Client,
     foreign::Packet,
@@ -30,6 +31,8 @@ pub struct Day {
     pub audio: Option<Rendition>,
     /// The sub-stream, if the multivariant playlist names it.
     pub preview: Option<Rendition>,
+    /// The keyframes of the pictures.
+    pub keyframes: Keyframes,
     /// What the documents were asked with.
     query: String,
 }
@@ -71,6 +74,7 @@ impl Day {
         let video = client.get_text(&path("video.m3u8"))?;
         let audio = client.get(&path("audio.m3u8"))?;
         let preview = client.get(&path("preview.m3u8"))?;
+        let keyframes = client.get_text(&path("keyframes.m3u8"))?;
         let multivariant = client.get_text(&path("playlist.m3u8"))?;
         let manifest = client.get_text(&path("manifest.mpd"))?;
         let audio = match multivariant.contains(&format!("URI=\"audio.m3u8{query}\"")) {
@@ -87,6 +91,7 @@ impl Day {
             video: Rendition::fetch(client, &path("video.m3u8"), video)?,
             audio: audio.transpose()?,
             preview: preview.transpose()?,
+            keyframes: Keyframes::fetch(client, &path("keyframes.m3u8"), keyframes)?,
             multivariant,
             manifest,
             query: query.to_owned(),
@@ -115,6 +120,19 @@ impl Day {
             findings.extend(rendition.check(listed, &self.multivariant));
             rates.insert(format!("{track}.m3u8{}", self.query), rendition.bit_rates());
         }
+        // The documents are some requests apart: a segment or two may have come to their ends.
+        let slack = if live { 3 } else { 0 };
+        findings.extend(self.keyframes.check(listed, &self.video, slack));
+        let of_keyframes = format!("keyframes.m3u8{}", self.query);
+        let is_offered = self
+            .multivariant
+            .contains(&format!("URI=\"{of_keyframes}\""));
+        findings.check(is_offered, hls::I_FRAME_STREAM, || "missing".to_owned());
+        rates.extend(
+            self.keyframes
+                .bit_rates()
+                .map(|rates| (of_keyframes, rates)),
+        );
         findings.extend(hls::multivariant::check(&self.multivariant, &rates).1);
         let listed = renditions
             .iter()
@@ -128,8 +146,6 @@ impl Day {
         };
         let (read, more) = dash::manifest::check(&self.manifest, expected);
         findings.extend(more);
-        // The MPD is two requests younger: a segment or two may have come to its end.
-        let slack = if live { 3 } else { 0 };
         for (track, rendition) in renditions {
             if let (Some((_, listed)), Some(rendition)) = (&read, rendition) {
                 let media = &rendition.media;
@@ -270,7 +286,7 @@ fn ticks(ns: u64) -> u64 {
 
 /// The path of `uri`, which a document at `path` refers to. Only relative paths: playlists that
 /// name a host could not be served behind a proxy.
-fn resolve(path: &str, uri: &str) -> Option<String> {
+pub(super) fn resolve(path: &str, uri: &str) -> Option<String> {
     if uri.contains(':') || uri.starts_with('/') {
         return None;
     }

@@ -167,7 +167,9 @@ fn is_of_day(app: &App, camera: &str, day: &str, name: &str) -> bool {
         return false;
     };
     let start = match media {
-        MediaName::Segment(_, start) | MediaName::Part(_, start) => start,
+        MediaName::Segment(_, start) | MediaName::Part(_, start) | MediaName::Keyframe(start) => {
+            start
+        }
         MediaName::Init(..) => return true,
     };
     let now = app.clock().now();

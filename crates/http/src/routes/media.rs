@@ -1,5 +1,5 @@
-//! Segments, their parts and init segments: `/{cam}/stream/v-{start}.m4s`,
-//! `/{cam}/stream/v-{start}.part.m4s`, `/{cam}/stream/v-{hash}.mp4`.
+//! Segments, their parts, their keyframes and init segments: `/{cam}/stream/v-{start}.m4s`,
+//! `/{cam}/stream/v-{start}.part.m4s`, `/{cam}/stream/k-{start}.m4s`, `/{cam}/stream/v-{hash}.mp4`.
 
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use dayreel_manifest::MediaName;
 
 use crate::{
     app::App,
+    crowd::Crowd,
     error::ApiError,
-    file_body::{IMMUTABLE, MediaHead, file_response, is_known},
+    file_body::{IMMUTABLE, MediaHead, file_response, is_known, made_response},
     routes::waiting,
 };
 
@@ -48,6 +49,7 @@ async fn media_response(
 pub(crate) async fn segment_or_init(
     app: web::Data<App>,
     path: web::Path<(String, String)>,
+    bodies: web::Data<Crowd>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (camera, name) = path.into_inner();
@@ -68,6 +70,21 @@ pub(crate) async fn segment_or_init(
                 .map_err(|e| ApiError::internal(&e))??
                 .ok_or_else(absent)?;
             media_response(&request, kind, &name, slice).await
+        }
+        MediaName::Keyframe(start) => {
+            let found = web::block(move || archive.keyframe(start)).await;
+            let keyframe = found
+                .map_err(|e| ApiError::internal(&e))??
+                .ok_or_else(absent)?;
+            let head = MediaHead {
+                content_type: content_type(TrackKind::Video),
+                etag: format!("{name}-{}", keyframe.len_bytes()),
+                cache: IMMUTABLE,
+            };
+            let len_bytes = keyframe.len_bytes();
+            let place = bodies.place(&request)?;
+            let read = |range| keyframe.read(range);
+            Ok(made_response(&request, head, len_bytes, place, read))
         }
         MediaName::Init(kind, hash) => {
             let found = web::block(move || archive.init(kind, hash)).await;

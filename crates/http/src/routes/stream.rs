@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `/{cam}/stream/{day}/playlist.m3u8` | HLS multivariant playlist |
 //! | `/{cam}/stream/{day}/video.m3u8`, `audio.m3u8`, `preview.m3u8` | HLS media playlists of the whole day |
+//! | `/{cam}/stream/{day}/keyframes.m3u8` | HLS I-frame playlist: the first keyframe of each segment |
 //! | `/{cam}/stream/{day}/manifest.mpd` | MPEG-DASH |
 //!
 //! The media playlists of `today` are of low latency (RFC 8216bis): they list the parts of the newest
@@ -23,8 +24,8 @@ use actix_web::{
 use bytes::Bytes;
 use dayreel_core::{Kind, TrackKind};
 use dayreel_manifest::{
-    DayTimeline, Document, Encoding, Extent, Presentation, manifest, media_playlist,
-    multivariant_playlist,
+    DayTimeline, Document, Encoding, Extent, Presentation, keyframe_playlist, manifest,
+    media_playlist, multivariant_playlist,
 };
 use futures_util::stream;
 use serde::Deserialize;
@@ -76,21 +77,34 @@ pub(crate) fn routes(routes: &mut Routes) {
     );
     let of_preview = list_of(of_preview);
     routes.add(at("/{cam}/stream/{day}/preview.m3u8").read(Needs::CAMERA, of_preview, preview));
+    let of_keyframes = says(
+        "get_keyframes_playlist",
+        "Keyframes of a day, one of each segment: an HLS I-frame playlist",
+    );
+    let of_keyframes = list_of(of_keyframes);
+    routes.add(at("/{cam}/stream/{day}/keyframes.m3u8").read(
+        Needs::CAMERA,
+        of_keyframes,
+        keyframes,
+    ));
     let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH);
     routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, of_manifest, mpd));
-    let of_media = says("get_segment", "A segment, a part of one or an init segment")
-        .details("A part that is the next to be recorded is sent when it is there.")
-        .path(
-            "name",
-            "As playlists and manifests say it",
-            text(),
-            "v-160000000000000.m4s",
-        )
-        .file("video/mp4", "The bytes")
-        .or("audio/mp4")
-        .refuses(404, "There is no such segment, or no more")
-        .refuses(429, "The client waits for too much already")
-        .refuses(503, "The disk does not answer, or the part does not come");
+    let of_media = says(
+        "get_segment",
+        "A segment, a part of one, its keyframe or an init segment",
+    )
+    .details("A part that is the next to be recorded is sent when it is there.")
+    .path(
+        "name",
+        "As playlists and manifests say it",
+        text(),
+        "v-160000000000000.m4s",
+    )
+    .file("video/mp4", "The bytes")
+    .or("audio/mp4")
+    .refuses(404, "There is no such segment, or no more")
+    .refuses(429, "The client waits for too much already")
+    .refuses(503, "The disk does not answer, or the part does not come");
     routes.add(at("/{cam}/stream/{name}").read(Needs::CAMERA, of_media, media::segment_or_init));
 }
 
@@ -229,6 +243,31 @@ async fn preview(
     playlist(&app, &path, &query, &request, TrackKind::Preview).await
 }
 
+async fn keyframes(
+    app: web::Data<App>,
+    path: Path,
+    query: web::Query<Query>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    if query.part.is_some() {
+        return Err(ApiError::invalid(
+            "keyframes are listed without parts: _HLS_msn alone",
+        ));
+    }
+    let (day, extent) = awaited_day(&app, &path, &query, &request, TrackKind::Video).await?;
+    let encoding = accepted_encoding(&request);
+    let document = keyframe_playlist(&day.folder.timeline(), day.finished, extent, encoding);
+    let document = document.ok_or_else(no_track)?;
+    Ok(respond(
+        &request,
+        &day,
+        HLS,
+        "keyframes",
+        encoding,
+        document,
+    ))
+}
+
 async fn playlist(
     app: &App,
     path: &Path,
@@ -236,6 +275,21 @@ async fn playlist(
     request: &HttpRequest,
     kind: TrackKind,
 ) -> Result<HttpResponse, ApiError> {
+    let (day, extent) = awaited_day(app, path, query, request, kind).await?;
+    let encoding = accepted_encoding(request);
+    let document = media_playlist(&day.folder.timeline(), kind, day.finished, extent, encoding);
+    let document = document.ok_or_else(no_track)?;
+    Ok(respond(request, &day, HLS, kind.name(), encoding, document))
+}
+
+/// The day that is asked for, when it has what is waited for of the track `kind`, and how much of it is to be listed.
+async fn awaited_day(
+    app: &App,
+    path: &Path,
+    query: &Query,
+    request: &HttpRequest,
+    kind: TrackKind,
+) -> Result<(AskedDay, Extent), ApiError> {
     let camera = app.camera(&path.0)?;
     let mut day = find_day(&camera, &path.1).await?;
     let extent = query.extent(&day)?;
@@ -245,10 +299,7 @@ async fn playlist(
         waiting::for_playlist(app, camera.archive(), request, kind, awaited).await?;
         day = find_day(&camera, &path.1).await?;
     }
-    let encoding = accepted_encoding(request);
-    let document = media_playlist(&day.folder.timeline(), kind, day.finished, extent, encoding);
-    let document = document.ok_or_else(no_track)?;
-    Ok(respond(request, &day, HLS, kind.name(), encoding, document))
+    Ok((day, extent))
 }
 
 async fn mpd(

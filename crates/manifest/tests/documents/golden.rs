@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use dayreel_core::{MediaTime, TrackKind};
 use dayreel_manifest::{
-    DayTimeline, Encoding, Extent, Presentation, manifest, media_playlist, multivariant_playlist,
+    DayTimeline, Encoding, Extent, Presentation, folder_playlist, keyframe_playlist, manifest,
+    media_playlist, multivariant_playlist,
 };
 
 use crate::{
@@ -95,6 +96,25 @@ fn a_day_with_sound_a_gap_and_a_new_codec() {
         "eventful-video-finished.m3u8",
         &playlist(&day, VIDEO, true, Extent::Delta),
     );
+    for (name, finished, extent) in [
+        ("eventful-keyframes.m3u8", false, Extent::Whole),
+        ("eventful-keyframes-delta.m3u8", false, Extent::Delta),
+        ("eventful-keyframes-finished.m3u8", true, Extent::Whole),
+    ] {
+        let text = keyframe_playlist(&day, finished, extent, Encoding::Identity).unwrap();
+        assert!(
+            m3u8_rs::parse_media_playlist_res(&text.to_vec())
+                .unwrap()
+                .i_frames_only
+        );
+        assert_golden(name, &text.to_vec());
+    }
+    // A static file server can cut no keyframes out.
+    let folder = folder_playlist(&day).unwrap();
+    let (variants, _) = multivariant
+        .split_once("#EXT-X-I-FRAME-STREAM-INF")
+        .unwrap();
+    assert_eq!(folder, variants);
     assert_golden(
         "eventful-audio.m3u8",
         &playlist(&day, AUDIO, false, Extent::Whole),
@@ -126,7 +146,7 @@ fn a_day_with_a_preview_is_a_second_variant_and_a_second_adaptation_set() {
     let multivariant = multivariant_playlist(&day, None).unwrap();
     let variants = m3u8_rs::parse_master_playlist_res(multivariant.as_bytes()).unwrap();
     let uris: Vec<_> = variants.variants.iter().map(|one| &one.uri).collect();
-    assert_eq!(uris, ["video.m3u8", "preview.m3u8"]);
+    assert_eq!(uris, ["video.m3u8", "preview.m3u8", "keyframes.m3u8"]);
     assert_golden("preview.m3u8", multivariant.as_bytes());
     assert_golden(
         "preview-preview.m3u8",
@@ -272,6 +292,7 @@ fn an_empty_day_has_no_documents() {
     day.add_init(VIDEO, init(VIDEO, 0));
     assert!(multivariant_playlist(&day, None).is_none());
     assert!(media_playlist(&day, VIDEO, true, Extent::Whole, Encoding::Gzip).is_none());
+    assert!(keyframe_playlist(&day, true, Extent::Whole, Encoding::Gzip).is_none());
     assert!(manifest(&day, Presentation::Finished, Encoding::Gzip).is_none());
 }
 

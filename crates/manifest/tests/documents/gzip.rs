@@ -4,7 +4,8 @@ use std::io::Read as _;
 
 use dayreel_core::{MediaTime, TrackKind};
 use dayreel_manifest::{
-    DayTimeline, Document, Encoding, Extent, Presentation, manifest, media_playlist,
+    DayTimeline, Document, Encoding, Extent, Presentation, keyframe_playlist, manifest,
+    media_playlist,
 };
 use flate2::bufread::GzDecoder;
 
@@ -26,10 +27,12 @@ pub(crate) fn unpack(document: &Document) -> Vec<u8> {
 /// Each document of the day in both forms.
 pub(crate) fn check(day: &DayTimeline) {
     let now = MediaTime::from_ticks(MIDNIGHT_90K).media_to_wall();
-    let make: [&dyn Fn(Encoding) -> Option<Document>; 5] = [
+    let make: [&dyn Fn(Encoding) -> Option<Document>; 7] = [
         &|encoding| media_playlist(day, TrackKind::Video, false, Extent::Whole, encoding),
         &|encoding| media_playlist(day, TrackKind::Video, false, Extent::Delta, encoding),
         &|encoding| media_playlist(day, TrackKind::Audio, true, Extent::Whole, encoding),
+        &|encoding| keyframe_playlist(day, false, Extent::Whole, encoding),
+        &|encoding| keyframe_playlist(day, true, Extent::Whole, encoding),
         &|encoding| {
             manifest(
                 day,

@@ -10,7 +10,7 @@ use crate::{
     gzip,
     hls_reader::Media,
     random_days::{Stretch, record, stretches, with_steady_sound},
-    rules::{check_dash, check_hls, dash, dash_of, finished_dash, hls, of_kind},
+    rules::{check_dash, check_hls, dash, dash_of, finished_dash, hls, keyframes, of_kind},
 };
 
 const KINDS: [TrackKind; 2] = [TrackKind::Video, TrackKind::Audio];
@@ -191,6 +191,36 @@ proptest! {
                 }
                 merged.header.retain(|line| !line.starts_with("#EXT-X-SKIP"));
                 prop_assert_eq!(&merged, new);
+            }
+        }
+    }
+
+    /// Whoever asks for them when: the lines are those of the segments, and so are the numbers.
+    #[test]
+    fn keyframes_are_listed_as_their_segments_are(
+        day in stretches(false),
+        lag_90k in 0..4 * SECOND,
+        looked_at in any::<prop::sample::Index>(),
+        window_s in 1..60_u64,
+    ) {
+        let recorded = record(&day, lag_90k);
+        let mut day = empty_day();
+        let place = looked_at.index(recorded.len());
+        for (index, segment) in recorded.iter().enumerate() {
+            append(&mut day, segment);
+            if index == place || index + 1 == recorded.len() {
+                for extent in [Extent::Whole, Extent::Delta, Extent::Window { seconds: window_s }] {
+                    let (segments, keyframes) = (hls(&day, TrackKind::Video, extent), keyframes(&day, extent));
+                    let Some((segments, keyframes)) = segments.zip(keyframes) else {
+                        continue;
+                    };
+                    prop_assert_eq!(&keyframes.lines, &segments.lines);
+                    prop_assert_eq!(keyframes.media_sequence, segments.media_sequence);
+                    prop_assert_eq!(keyframes.discontinuity_sequence, segments.discontinuity_sequence);
+                    prop_assert_eq!(keyframes.target_duration_s, segments.target_duration_s);
+                    prop_assert_eq!(keyframes.skipped, segments.skipped);
+                    prop_assert_eq!(keyframes.can_skip_until_s, segments.can_skip_until_s);
+                }
             }
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use dayreel_core::{MediaTime, TrackKind};
-use dayreel_manifest::{DayTimeline, Encoding, Extent, Presentation, manifest, media_playlist};
+use dayreel_manifest::{
+    DayTimeline, Encoding, Extent, Presentation, keyframe_playlist, manifest, media_playlist,
+};
 
 use crate::{
     camera::{FIRST, MIDNIGHT_90K, Recorded, SECOND, init_name_of},
@@ -15,6 +17,17 @@ use crate::{
 pub(crate) fn hls(day: &DayTimeline, kind: TrackKind, extent: Extent) -> Option<Media> {
     let text = media_playlist(day, kind, false, extent, Encoding::Identity)?;
     Some(Media::read(&text.to_vec()))
+}
+
+/// The I-frame playlist as a player reads it, its keyframes called like the segments that they begin.
+pub(crate) fn keyframes(day: &DayTimeline, extent: Extent) -> Option<Media> {
+    let text = keyframe_playlist(day, false, extent, Encoding::Identity)?;
+    let mut media = Media::read(&text.to_vec());
+    for line in &mut media.lines {
+        let start = line.name.strip_prefix("k-").unwrap();
+        line.name = format!("v-{start}");
+    }
+    Some(media)
 }
 
 /// The live MPD as a player reads it.

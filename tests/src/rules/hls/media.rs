@@ -74,11 +74,11 @@ pub fn check_ts(text: &str) -> (Media, Findings) {
     (media, findings)
 }
 
-/// Start of a segment in 1/90000 s, from its name `[folders/]v-{t}.m4s`.
+/// Start of a segment or keyframe in 1/90000 s, from its name `[folders/]v-{t}.m4s`.
 pub fn start_90k(uri: &str) -> Option<u64> {
     let name = uri.rsplit('/').next()?.strip_suffix(".m4s")?;
     let (track, ticks) = name.split_once('-')?;
-    matches!(track, "v" | "a" | "p").then(|| ticks.parse().ok())?
+    matches!(track, "v" | "a" | "p" | "k").then(|| ticks.parse().ok())?
 }
 
 fn ticks_to_ns(ticks_90k: u64) -> u64 {
@@ -106,6 +106,7 @@ pub fn second_parser(text: &str, media: &Media) -> Findings {
         second.media_sequence,
         second.discontinuity_sequence,
         second.end_list,
+        second.i_frames_only,
         second.segments.len(),
     );
     let there = second.segments.iter().filter(|theirs| {
@@ -118,6 +119,7 @@ pub fn second_parser(text: &str, media: &Media) -> Findings {
         media.media_sequence,
         media.discontinuity_sequence,
         media.end_list,
+        media.i_frames_only,
         media.listed(),
     );
     findings.check(header == ours, SECOND_PARSER, || {

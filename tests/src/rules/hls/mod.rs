@@ -3,6 +3,7 @@
 pub mod attributes;
 pub mod delta;
 pub mod index;
+pub mod keyframes;
 pub mod low_latency;
 pub mod media;
 pub mod multivariant;
@@ -93,6 +94,16 @@ pub const PARTS_STAY: Rule = Rule::new("parts-stay", "bis §6.2.1");
 /// It is said how far each other playlist goes.
 pub const REPORT: Rule = Rule::new("rendition-report", "bis §4.4.5.4");
 
+/// An I-frame playlist says that it is one, in version 5, and lists no parts.
+pub const I_FRAMES_ONLY: Rule = Rule::new("i-frames-only", "RFC 8216 §4.3.3.6, §7");
+/// An I-frame lasts until the next, and has the number, discontinuity number and map of its segment.
+pub const I_FRAMES_MATCH: Rule = Rule::new("i-frames-match", "RFC 8216 §6.2.4, bis §4.4.3.6");
+/// What an I-frame playlist lists is one keyframe, as it is in its segment.
+pub const ONE_I_FRAME: Rule = Rule::new("one-i-frame", "RFC 8216 §4.3.3.6");
+/// `EXT-X-I-FRAME-STREAM-INF` has a URI, a `BANDWIDTH` that covers its I-frames, the codecs and size of pictures
+/// alone, and nothing that is not about them.
+pub const I_FRAME_STREAM: Rule = Rule::new("i-frame-stream", "RFC 8216 §4.3.4.3");
+
 /// Every variant has its URI, every rendition `TYPE`, `GROUP-ID` and its own `NAME`.
 pub const VARIANTS: Rule = Rule::new("variants", "RFC 8216 §4.3.4.1–2");
 /// `CODECS` is there, in the forms of RFC 6381, and covers every rendition.
@@ -154,6 +165,10 @@ pub const RULES: &[Rule] = &[
     HINT_COMES_TRUE,
     PARTS_STAY,
     REPORT,
+    I_FRAMES_ONLY,
+    I_FRAMES_MATCH,
+    ONE_I_FRAME,
+    I_FRAME_STREAM,
     VARIANTS,
     CODECS,
     RESOLUTION,

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use m3u8_rs::{AlternativeMediaType, parse_master_playlist_res};
 
 use super::{
-    AVERAGE_BANDWIDTH, BANDWIDTH, CODECS, FRAME_RATE, GROUPS, RESOLUTION, SAME_TARGET,
-    SECOND_PARSER, SYNTAX, VARIANTS,
+    AVERAGE_BANDWIDTH, BANDWIDTH, CODECS, FRAME_RATE, GROUPS, I_FRAME_STREAM, RESOLUTION,
+    SAME_TARGET, SECOND_PARSER, SYNTAX, VARIANTS,
     attributes::{Attributes, attributes},
     reader::Media,
 };
@@ -19,6 +19,8 @@ pub struct Multivariant {
     pub variants: Vec<(Attributes, String)>,
     /// `EXT-X-MEDIA`.
     pub renditions: Vec<Attributes>,
+    /// `EXT-X-I-FRAME-STREAM-INF`.
+    pub i_frames: Vec<Attributes>,
 }
 
 /// Bit rates of a media playlist's segments, bit/s.
@@ -80,6 +82,9 @@ pub fn check(text: &str, rates: &HashMap<String, BitRates>) -> (Multivariant, Fi
     for (variant, uri) in &list.variants {
         findings.extend(variant_rules(variant, uri, &list, rates));
     }
+    for frames in &list.i_frames {
+        findings.extend(i_frame_rules(frames, rates));
+    }
     (list, findings)
 }
 
@@ -119,6 +124,12 @@ fn read(text: &str) -> (Multivariant, Findings) {
                 format!("line {number}: {line}")
             });
             list.renditions.extend(rendition);
+        } else if let Some(value) = line.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:") {
+            let frames = attributes(value);
+            findings.check(frames.is_some(), SYNTAX, || {
+                format!("line {number}: {line}")
+            });
+            list.i_frames.extend(frames);
         } else if line.starts_with("#EXTINF") || line.starts_with("#EXT-X-TARGETDURATION") {
             // RFC 8216 §4.1: a playlist is either multivariant or media.
             findings.check(false, SYNTAX, || {
@@ -147,8 +158,16 @@ fn second_parser(text: &str, list: &Multivariant) -> Findings {
             findings.check(false, SECOND_PARSER, || error);
         }
         Ok(second) => {
-            let uris: Vec<_> = second.variants.iter().map(|variant| &variant.uri).collect();
+            let variants = |is_i_frame| {
+                let all = second.variants.iter();
+                all.filter(move |variant| variant.is_i_frame == is_i_frame)
+            };
+            let uris: Vec<_> = variants(false).map(|variant| &variant.uri).collect();
             let ours: Vec<_> = list.variants.iter().map(|(_, uri)| uri).collect();
+            let (theirs, frames) = (variants(true).count(), list.i_frames.len());
+            findings.check(theirs == frames, SECOND_PARSER, || {
+                format!("{theirs} I-frame playlists, read here {frames}")
+            });
             findings.check(uris == ours, SECOND_PARSER, || {
                 format!("{uris:?}, read here {ours:?}")
             });
@@ -187,6 +206,32 @@ fn rendition_rules(rendition: &Attributes, list: &Multivariant) -> Findings {
     findings.check(complete && same.count() == 1, VARIANTS, || {
         format!("{rendition:?}")
     });
+    findings
+}
+
+fn i_frame_rules(frames: &Attributes, rates: &HashMap<String, BitRates>) -> Findings {
+    /// Of a variant that has more than I-frames (RFC 8216 §4.3.4.3).
+    const OTHERS: [&str; 4] = ["FRAME-RATE", "AUDIO", "SUBTITLES", "CLOSED-CAPTIONS"];
+    let mut findings = Findings::default();
+    let uri = frames.quoted("URI");
+    let peak_bps = uri
+        .and_then(|uri| rates.get(uri))
+        .map(|rates| rates.peak_bps);
+    let bandwidth = frames
+        .unquoted("BANDWIDTH")
+        .and_then(|text| text.parse::<u64>().ok());
+    let codecs: Vec<&str> = frames.quoted("CODECS").unwrap_or("").split(',').collect();
+    let shows = codecs
+        .iter()
+        .all(|codec| codec::is_rfc6381(codec) && codec::is_video(codec));
+    let is_sized = frames.unquoted("RESOLUTION").is_some();
+    let has_others = OTHERS.iter().any(|name| frames.get(name).is_some());
+    let covers = bandwidth.is_some_and(|bps| bps > 0 && bps >= peak_bps.unwrap_or(0));
+    findings.check(
+        uri.is_some() && covers && shows && is_sized && !has_others,
+        I_FRAME_STREAM,
+        || format!("{frames:?}, the I-frames peak at {peak_bps:?} bit/s"),
+    );
     findings
 }
 

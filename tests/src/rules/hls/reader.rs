@@ -25,6 +25,8 @@ pub struct Media {
     pub playlist_type: Option<String>,
     /// `EXT-X-INDEPENDENT-SEGMENTS`.
     pub independent_segments: bool,
+    /// `EXT-X-I-FRAMES-ONLY`.
+    pub i_frames_only: bool,
     /// `EXT-X-SERVER-CONTROL`.
     pub server_control: Option<Attributes>,
     /// `EXT-X-SKIP`'s `SKIPPED-SEGMENTS`: this is a delta update.
@@ -150,6 +152,7 @@ const ONCE: &[&str] = &[
     "#EXT-X-DISCONTINUITY-SEQUENCE",
     "#EXT-X-PLAYLIST-TYPE",
     "#EXT-X-INDEPENDENT-SEGMENTS",
+    "#EXT-X-I-FRAMES-ONLY",
     "#EXT-X-SERVER-CONTROL",
     "#EXT-X-SKIP",
     "#EXT-X-ENDLIST",
@@ -199,6 +202,10 @@ pub fn read(text: &str) -> (Media, Findings) {
             }
             "#EXT-X-INDEPENDENT-SEGMENTS" => {
                 media.independent_segments = true;
+                true
+            }
+            "#EXT-X-I-FRAMES-ONLY" => {
+                media.i_frames_only = true;
                 true
             }
             "#EXT-X-SERVER-CONTROL" => {

@@ -46,7 +46,9 @@ const MULTIVARIANT: &str = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMEN
     #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Sound\",DEFAULT=YES,URI=\"audio.m3u8\"\n\
     #EXT-X-STREAM-INF:BANDWIDTH=1100000,AVERAGE-BANDWIDTH=900000,\
     CODECS=\"avc1.640028,mp4a.40.2\",RESOLUTION=1920x1080,FRAME-RATE=25.000,AUDIO=\"audio\"\n\
-    video.m3u8\n";
+    video.m3u8\n\
+    #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=300000,CODECS=\"avc1.640028\",RESOLUTION=1920x1080,\
+    URI=\"keyframes.m3u8\"\n";
 
 fn rates() -> HashMap<String, BitRates> {
     let rates = |peak_bps, average_bps| BitRates {
@@ -56,6 +58,7 @@ fn rates() -> HashMap<String, BitRates> {
     HashMap::from([
         ("video.m3u8".to_owned(), rates(1_000_000, 800_000)),
         ("audio.m3u8".to_owned(), rates(100_000, 100_000)),
+        ("keyframes.m3u8".to_owned(), rates(300_000, 200_000)),
     ])
 }
 
@@ -140,6 +143,42 @@ fn low_latency(text: &str) -> Findings {
 fn parts_reload(new: &str) -> Findings {
     let read = |text: &str| super::low_latency::read(text).0;
     super::low_latency::check_reload(&read(&parts()), &read(new))
+}
+
+/// The keyframes of `today(20)`.
+fn keyframes() -> String {
+    today(20)
+        .replace("../v-1", "../k-1")
+        .replace("VERSION:9\n", "VERSION:9\n#EXT-X-I-FRAMES-ONLY\n")
+}
+
+fn of_keyframes(from: &str, to: &str) -> Findings {
+    let text = keyframes();
+    assert!(text.contains(from), "{from:?} is not in the example");
+    super::keyframes::check(&text.replacen(from, to, 1), Expected::TODAY).1
+}
+
+/// What is wrong with them as the keyframes of `segments`.
+fn keyframes_of(segments: &str) -> Findings {
+    super::keyframes::of_segments(&read(&keyframes()).0, &read(segments).0, 2)
+}
+
+#[test]
+fn good_keyframes_pass() {
+    of_keyframes("", "").assert_none("keyframes");
+    keyframes_of(&today(20)).assert_none("keyframes of the same segments");
+    keyframes_of(&today(22)).assert_none("keyframes of a moment before");
+}
+
+/// What is wrong with a whole segment of ffmpeg's in the place of its keyframe.
+fn segment_for_keyframe() -> Findings {
+    let folder = tempfile::tempdir().unwrap();
+    crate::foreign::make_hls(folder.path(), dayreel_testcam::VideoCodec::H264).unwrap();
+    let [init, segment] =
+        ["init.mp4", "v0.m4s"].map(|name| fs::read(folder.path().join(name)).unwrap());
+    let init = crate::rules::cmaf::init::check(&init, None).0.unwrap();
+    let frame = &read(&keyframes()).0.segments[0];
+    super::keyframes::fragment(frame, &segment, &segment, &init)
 }
 
 #[test]
@@ -405,9 +444,44 @@ fn each_broken_playlist_is_caught() {
             updated(&today(18), &delta(14).replace("EXTINF:4", "EXTINF:3")),
         ),
         (DELTA_EQUALS_FULL, updated(&today(18), &today(19))),
+        (I_FRAMES_ONLY, of_keyframes("#EXT-X-I-FRAMES-ONLY\n", "")),
+        (I_FRAMES_ONLY, of_keyframes("VERSION:9", "VERSION:4")),
+        (I_FRAMES_ONLY, of_keyframes("../k-", "../v-")),
+        (
+            I_FRAMES_ONLY,
+            of_keyframes("#EXTINF", "#EXT-X-PART:DURATION=1.0,URI=\"x\"\n#EXTINF"),
+        ),
+        (I_FRAMES_MATCH, keyframes_of(&today(16))),
+        (I_FRAMES_MATCH, keyframes_of(&with_break)),
+        (
+            I_FRAMES_MATCH,
+            keyframes_of(&with("EXTINF:4.00000", "EXTINF:3.96000")),
+        ),
+        (
+            I_FRAMES_MATCH,
+            keyframes_of(&with("v-0123456789abcdef", "v-fedcba9876543210")),
+        ),
+        (ONE_I_FRAME, segment_for_keyframe()),
+        (I_FRAME_STREAM, listed(",URI=\"keyframes.m3u8\"", "")),
+        (
+            I_FRAME_STREAM,
+            listed("BANDWIDTH=300000", "BANDWIDTH=299999"),
+        ),
+        (
+            I_FRAME_STREAM,
+            listed("CODECS=\"avc1.640028\"", "CODECS=\"avc1.640028,mp4a.40.2\""),
+        ),
+        (
+            I_FRAME_STREAM,
+            listed(",RESOLUTION=1920x1080,URI", ",FRAME-RATE=25.000,URI"),
+        ),
+        (
+            I_FRAME_STREAM,
+            listed("1920x1080,URI", "1920x1080,AUDIO=\"audio\",URI"),
+        ),
         (
             VARIANTS,
-            multivariant(MULTIVARIANT.trim_end().trim_end_matches("video.m3u8")),
+            multivariant(&MULTIVARIANT.replace("video.m3u8\n", "")),
         ),
         (VARIANTS, listed("NAME=\"Sound\",", "")),
         (VARIANTS, listed("#EXT-X-STREAM", "#EXT-X-NO-STREAM")),
