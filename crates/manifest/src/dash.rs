@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackFormat, TrackKind, WallTime};
 
 use crate::{
-    DayTimeline, Document, Encoding, Track,
+    DayTimeline, Document, Encoding, Init, Track,
     document::Builder,
     init_name,
+    names::KEYFRAME,
     number::{Seconds, frame_rate_fraction},
     runs::Runs,
 };
@@ -78,6 +79,14 @@ pub fn manifest(
             if let Some(runs) = timeline.get(index) {
                 write_adaptation_set(track, runs, start, &mut document);
             }
+        }
+        if let Some(runs) = timelines[TrackKind::Video as usize].get(index) {
+            write_trick_set(
+                tracks[TrackKind::Video as usize],
+                runs,
+                start,
+                &mut document,
+            );
         }
         document.text().push_str("</Period>");
     }
@@ -159,14 +168,11 @@ fn write_mpd_start(
 
 /// Writes the segments of `track` that are in `runs`, in a Period that starts at `start`.
 fn write_adaptation_set(track: &Track, runs: &Runs, start: MediaTime, document: &mut Builder) {
-    let Some(init) = runs
-        .init()
-        .and_then(|init| track.inits().get(usize::from(init)))
-    else {
+    let Some(init) = init_of(track, runs) else {
         return;
     };
     let kind = track.kind();
-    let (id, text) = (kind as u8 + 1, document.text());
+    let (id, text) = (set_id(kind), document.text());
     let content = if kind.is_picture() { "video" } else { "audio" };
     let _ = write!(
         text,
@@ -204,18 +210,73 @@ fn write_adaptation_set(track: &Track, runs: &Runs, start: MediaTime, document: 
             );
         }
     }
+    let media = format!("{}-", kind.letter());
+    write_template(kind, init, runs, start, &media, document);
+    let text = document.text();
+    text.push_str("</Representation></AdaptationSet>");
+}
+
+/// `AdaptationSet@id` of a track.
+const fn set_id(kind: TrackKind) -> u8 {
+    kind as u8 + 1
+}
+
+/// The init segment that the segments of `track` in `runs` need; `None` if there are none.
+fn init_of<'t>(track: &'t Track, runs: &Runs) -> Option<&'t Init> {
+    track.inits().get(usize::from(runs.init()?))
+}
+
+/// Writes where the segments in `runs` are: their names are `media` and their start.
+fn write_template(
+    kind: TrackKind,
+    init: &Init,
+    runs: &Runs,
+    start: MediaTime,
+    media: &str,
+    document: &mut Builder,
+) {
+    // Writing to a String cannot fail.
     let _ = write!(
-        text,
+        document.text(),
         "<SegmentTemplate timescale=\"{TICKS_PER_SECOND}\" presentationTimeOffset=\"{}\" \
-         initialization=\"../{}\" media=\"../{}-$Time$.m4s\"><SegmentTimeline>",
+         initialization=\"../{}\" media=\"../{media}$Time$.m4s\"><SegmentTimeline>",
         start.ticks(),
         init_name(kind, init.hash),
-        kind.letter()
     );
     document.growing(runs.frozen());
     let text = document.text();
     runs.write_open(text);
-    text.push_str("</SegmentTimeline></SegmentTemplate></Representation></AdaptationSet>");
+    text.push_str("</SegmentTimeline></SegmentTemplate>");
+}
+
+/// Writes the keyframes that the segments of `video` in `runs` begin with: a set for trick mode, which who does not
+/// know its `EssentialProperty` passes over (§5.8.4.8; DASH-IF IOP §3.2.9). It is the last of its Period, so that
+/// it is not the first choice of anybody else.
+fn write_trick_set(video: &Track, runs: &Runs, start: MediaTime, document: &mut Builder) {
+    let (Some(init), kind) = (init_of(video, runs), video.kind()) else {
+        return;
+    };
+    let TrackFormat::Video(format) = &init.format else {
+        return;
+    };
+    let (id, main) = (TrackKind::COUNT + 1, set_id(kind));
+    let (bandwidth, codec) = (video.peak_bits_per_second().max(1), &format.codec);
+    let (width, height) = (format.width, format.height);
+    let apart_s = video.target_duration_s();
+    // Who decodes all pictures of the video decodes as many keyframes.
+    let faster = (apart_s * video.peak_rate_milli() / 1000).max(1);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        document.text(),
+        "<AdaptationSet id=\"{id}\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
+         startWithSAP=\"1\"><EssentialProperty schemeIdUri=\"http://dashif.org/guidelines/trickmode\" \
+         value=\"{main}\"/><Representation id=\"keyframes\" codecs=\"{codec}\" bandwidth=\"{bandwidth}\" \
+         width=\"{width}\" height=\"{height}\" frameRate=\"1/{apart_s}\" maxPlayoutRate=\"{faster}\" \
+         codingDependency=\"false\">"
+    );
+    write_template(kind, init, runs, start, KEYFRAME, document);
+    let text = document.text();
+    text.push_str("</Representation></AdaptationSet>");
 }
 
 /// XML Schema `dateTime`, to the millisecond.

@@ -152,6 +152,11 @@ impl Day {
                 findings.extend(dash::manifest::same_as_hls(listed, track, media, slack));
             }
         }
+        if let Some((_, listed)) = &read {
+            let media = &self.keyframes.media;
+            let same = dash::manifest::same_as_hls(listed, "keyframes", media, slack);
+            findings.extend(same);
+        }
         let validation = dash::schema::validate(&self.manifest)?;
         eprintln!("manifest: {validation}");
         if let dash::schema::Validation::Ran {

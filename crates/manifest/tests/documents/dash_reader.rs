@@ -42,6 +42,18 @@ fn read_period(period: &dash_mpd_core::Period) -> Period {
         let template = representation.SegmentTemplate.as_ref().unwrap();
         assert_eq!(template.timescale, Some(SECOND));
         offsets.push(template.presentationTimeOffset.unwrap());
+        if representation.id.as_deref() == Some("keyframes") {
+            // The same as of the pictures, which come first, by other names.
+            assert_eq!(template.media.as_deref(), Some("../k-$Time$.m4s"));
+            let video: &Set = sets
+                .iter()
+                .find(|set: &&Set| set.kind == TrackKind::Video)
+                .unwrap();
+            let init = template.initialization.as_deref().unwrap();
+            assert_eq!(init.strip_prefix("../"), Some(video.init.as_str()));
+            assert_eq!(expand(template), video.segments);
+            continue;
+        }
         let kind = match set.contentType.as_deref().unwrap() {
             "video" if representation.id.as_deref() == Some("preview") => TrackKind::Preview,
             "video" => TrackKind::Video,

@@ -6,7 +6,7 @@ use dash_mpd_core::{AdaptationSet, MPD, Period, Representation};
 
 use super::{
     ALIGNED, CODECS, DURATION, EPOCH, IDS, OFFSET, PARSES, PERIODS, PRESENTATION, REPRESENTATION,
-    ROOT, SAME_AS_HLS, TEMPLATE, TIME_SHIFT, TYPE, UTC_TIMING,
+    ROOT, SAME_AS_HLS, TEMPLATE, TIME_SHIFT, TRICK_MODE, TYPE, UTC_TIMING,
     expand::{Listed, content, expand, template},
 };
 use crate::rules::{Findings, codec, hls};
@@ -66,6 +66,7 @@ pub fn check(text: &str, expected: Expected) -> (Option<(MPD, Vec<Listed>)>, Fin
     }
     findings.extend(periods(&mpd));
     for period in &mpd.periods {
+        findings.extend(trick_mode(period));
         for set in &period.adaptations {
             for representation in &set.representations {
                 findings.extend(representation_rules(period, set, representation));
@@ -212,6 +213,38 @@ fn periods(mpd: &MPD) -> Findings {
     let starts: Vec<_> = mpd.periods.iter().map(|period| period.start).collect();
     let ascending = starts.iter().all(Option::is_some) && starts.is_sorted_by(|a, b| a < b);
     findings.check(ascending, PERIODS, || format!("starts {starts:?}"));
+    findings
+}
+
+/// What makes a set one for trick mode.
+const TRICK_MODE_SCHEME: &str = "http://dashif.org/guidelines/trickmode";
+
+fn trick_mode(period: &Period) -> Findings {
+    let mut findings = Findings::default();
+    let main_of = |set: &AdaptationSet| {
+        let mut properties = set.essential_property.iter();
+        let trick = properties.find(|one| one.schemeIdUri == TRICK_MODE_SCHEME);
+        trick.map(|trick| trick.value.clone())
+    };
+    let mut before: Vec<&AdaptationSet> = Vec::new();
+    for set in &period.adaptations {
+        let Some(main) = main_of(set) else {
+            before.push(set);
+            continue;
+        };
+        let is_known = before.iter().any(|other| {
+            main.is_some() && other.id == main && other.contentType == set.contentType
+        });
+        let is_faster = set.representations.iter().all(|representation| {
+            representation.codingDependency == Some(false)
+                && representation
+                    .maxPlayoutRate
+                    .is_some_and(|rate| rate >= 1.0)
+        });
+        findings.check(is_known && is_faster, TRICK_MODE, || {
+            format!("set {:?} of {main:?}", set.id)
+        });
+    }
     findings
 }
 

@@ -41,6 +41,9 @@ pub const TEMPLATE: Rule = Rule::new("template", "DASH §5.3.9.4–6");
 pub const TIMELINE: Rule = Rule::new("timeline", "DASH §5.3.9.6.2");
 /// Where the Period starts is where `presentationTimeOffset` lies, and its segments belong to it.
 pub const OFFSET: Rule = Rule::new("offset", "DASH §5.3.9.2.2, §5.3.2.1");
+/// A set for trick mode names the set of the same Period that it is of, which comes before it; its Representations
+/// depend on nothing, and say how much faster they can be played.
+pub const TRICK_MODE: Rule = Rule::new("trick-mode", "DASH §5.3.5.2, §5.8.4.8, IOP §3.2.9");
 /// The segments are those of the HLS playlist: same names, starts, durations, in the same order.
 pub const SAME_AS_HLS: Rule = Rule::new("same-as-hls", "contract");
 /// Valid against the schema of the standard.
@@ -71,6 +74,7 @@ pub const RULES: &[Rule] = &[
     TEMPLATE,
     TIMELINE,
     OFFSET,
+    TRICK_MODE,
     SAME_AS_HLS,
     SCHEMA,
     UPDATE_ROOT,

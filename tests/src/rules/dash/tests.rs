@@ -33,6 +33,20 @@ const TODAY: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
  value="2026-11-22T17:00:41Z"/></MPD>
 "#;
 
+/// A set of the keyframes of [`TODAY`].
+const TRICK: &str = r#"<AdaptationSet id="4" contentType="video" mimeType="video/mp4" segmentAlignment="true"
+ startWithSAP="1"><EssentialProperty schemeIdUri="http://dashif.org/guidelines/trickmode" value="1"/><Representation
+ id="keyframes" codecs="avc1.640028" bandwidth="4000000" width="1920" height="1080" frameRate="1/4"
+ maxPlayoutRate="100" codingDependency="false"><SegmentTemplate timescale="90000"
+ presentationTimeOffset="161583012000000" initialization="../v-0123456789abcdef.mp4" media="../k-$Time$.m4s">
+<SegmentTimeline><S t="161583012000000" d="360000" r="4"/><S t="161583017400000" d="360000" r="4"/>
+</SegmentTimeline></SegmentTemplate></Representation></AdaptationSet>"#;
+
+/// [`TODAY`] with [`TRICK`].
+fn with_trick_mode() -> String {
+    TODAY.replace("</Period>", &format!("{TRICK}</Period>"))
+}
+
 /// [`TODAY`] when the day was over.
 fn finished() -> String {
     TODAY
@@ -106,6 +120,7 @@ fn small_schema(folder: &tempfile::TempDir) -> PathBuf {
 fn good_manifests_pass() {
     live(TODAY).assert_none("today");
     live(&two_periods()).assert_none("two Periods");
+    live(&with_trick_mode()).assert_none("trick mode");
     check(&finished(), Expected::FINISHED)
         .1
         .assert_none("a finished day");
@@ -139,6 +154,7 @@ fn examples_are_valid_against_the_schema() {
         ("today", TODAY),
         ("a finished day", &finished()),
         ("two Periods", &two_periods()),
+        ("trick mode", &with_trick_mode()),
     ] {
         schema::validate(text).unwrap().assert_valid(name);
     }
@@ -163,6 +179,8 @@ fn each_broken_manifest_is_caught() {
     let folder = tempfile::tempdir().unwrap();
     let small = small_schema(&folder);
     let twice = two_periods();
+    let trick = with_trick_mode();
+    let of_trick = |from: &str, to: &str| live(&broken(&trick, from, to));
 
     let examples = [
         (PARSES, live("<MPD")),
@@ -263,6 +281,20 @@ fn each_broken_manifest_is_caught() {
                 "t=\"161583019200000\"",
             )),
         ),
+        (
+            TRICK_MODE,
+            of_trick("trickmode\" value=\"1\"", "trickmode\" value=\"2\""),
+        ),
+        (
+            TRICK_MODE,
+            of_trick("trickmode\" value=\"1\"", "trickmode\" value=\"4\""),
+        ),
+        (
+            TRICK_MODE,
+            of_trick("trickmode\" value=\"1\"", "trickmode\""),
+        ),
+        (TRICK_MODE, of_trick("codingDependency=\"false\"", "")),
+        (TRICK_MODE, of_trick("maxPlayoutRate=\"100\"", "")),
         (SAME_AS_HLS, compared(&playlist(0, 8))),
         (SAME_AS_HLS, compared(&playlist(1, 10))),
         (SCHEMA, schema::validate_with(TODAY, &small).unwrap()),
