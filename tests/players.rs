@@ -85,6 +85,45 @@ fn players_list_the_preview_and_play_it() -> Result<()> {
     none(&problems)
 }
 
+/// Of a day of 23 hours: each keyframe is the picture of its time, whichever way the pointer goes.
+#[test]
+fn hls_js_shows_keyframes_by_themselves() -> Result<()> {
+    const SHOWN: u32 = 40;
+    let media = Media {
+        audio: true,
+        ..Media::default()
+    };
+    let scene = Scene::start_late_in_the_day(&media)?;
+    scene.wait_live()?;
+    let steps = vec![Step::Start, Step::Scrub { count: SHOWN }];
+    let runs = vec![scene.run(Player::Hls, steps)];
+    let loop_ms = f64::from(LOOP_S) * 1000.0;
+    let mut problems = Vec::new();
+    let mut took_ms = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs)? {
+        problems.extend(run.complaints());
+        let shown = run.steps.iter().filter_map(|seen| match seen {
+            Seen::Scrub { pictures } => Some(pictures),
+            _ => None,
+        });
+        for scrubbed in shown.flatten() {
+            took_ms.push(scrubbed.took_ms);
+            let shown_ms = read(&scrubbed.picture)?.wall_ms as f64;
+            let said_ms = scrubbed.picture.wall_ms.context("no wall time")?;
+            let late_ms = (shown_ms - said_ms).rem_euclid(loop_ms);
+            if late_ms.min(loop_ms - late_ms) > 1000.0 / f64::from(media.fps) {
+                problems.push(format!("{shown_ms}, not {said_ms}"));
+            }
+        }
+    }
+    if took_ms.len() != SHOWN as usize {
+        problems.push(format!("{} keyframes", took_ms.len()));
+    }
+    took_ms.sort_unstable_by(f64::total_cmp);
+    println!("ms each: {took_ms:.0?}");
+    none(&problems)
+}
+
 #[test]
 fn players_cross_the_gap_of_a_restart() -> Result<()> {
     let mut scene = Scene::start()?;

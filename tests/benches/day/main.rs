@@ -1,13 +1,14 @@
 //! What whole days cost: `cargo bench -p dayreel-tests --bench day`.
 //!
 //! Prints tables; asserts nothing. A word as argument runs one part: `documents`, `start`,
-//! `traffic`, `export`, `viewers`, `latency`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB,
+//! `traffic`, `export`, `viewers`, `latency`, `scrub`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB,
 //! start-up with seven days < 1 s, as many bytes per second to 50 players as nginx sends.
 
 mod connection;
 mod documents;
 mod export;
 mod latency;
+mod scrub;
 mod start;
 mod traffic;
 mod viewers;
@@ -34,13 +35,14 @@ fn main() -> Result<()> {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("documents", documents::run),
         ("start", start::run),
         ("traffic", traffic::run),
         ("export", export::run),
         ("viewers", viewers::run),
         ("latency", latency::run),
+        ("scrub", scrub::run),
     ];
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {

@@ -21,6 +21,7 @@ export class Probe {
   #frame = null;
   #progress = { time_s: 0, at_ms: performance.now() };
   #longestFreeze_ms = 0;
+  #scrubbed = null;
 
   constructor(video) {
     this.#video = video;
@@ -183,6 +184,40 @@ export class Probe {
       at_ms.push(performance.timeOrigin + expectedDisplayTime);
     }
     return { at_ms, luma: await base64(new Blob(pictures)) };
+  }
+
+  /** Opens a second <video>, which shows keyframes only. */
+  beginScrub() {
+    const video = document.createElement("video");
+    video.muted = true;
+    document.body.append(video);
+    this.#scrubbed = { video, keyframes: this.adapter.keyframes(video) };
+  }
+
+  /** The keyframe at `fraction` of what can be played, how long it took to come, and where it is. */
+  async scrub(fraction) {
+    const { video, keyframes } = this.#scrubbed;
+    const { start_s, end_s } = this.adapter.range();
+    const time_s = start_s + fraction * (end_s - start_s);
+    const began_ms = performance.now();
+    const shown = new Promise((resolve) => {
+      const look = (_now, { mediaTime }) => {
+        // One that was asked for before may come late.
+        if (mediaTime <= time_s && keyframes.isNewest(mediaTime, time_s)) resolve(mediaTime);
+        else video.requestVideoFrameCallback(look);
+      };
+      video.requestVideoFrameCallback(look);
+    });
+    keyframes.show(time_s);
+    const media_time_s = await shown;
+    const took_ms = performance.now() - began_ms;
+    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(video, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const [width, height] = [canvas.width, canvas.height];
+    const wall_ms = this.adapter.wallOf(media_time_s + 0.001);
+    return { took_ms, width, height, media_time_s, wall_ms, luma: await base64(new Blob([luma(data)])) };
   }
 
   /** Goes on after `picture`. */

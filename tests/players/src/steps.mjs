@@ -171,11 +171,38 @@ async function qualities({ page }) {
   return { widths };
 }
 
+/** Presses what `selector` finds, which downloads something, and keeps that as `NAME`. */
+async function download({ page, path }, { selector, name }) {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.locator(selector).first().click()]);
+  const file = path(name);
+  await download.saveAs(file);
+  return { file, called: download.suggestedFilename() };
+}
+
+/**
+ * Shows `count` keyframes by themselves, in steps that go to and fro over what can be played, each when the one
+ * before is there: how long each took, and all of them as pictures, `scrub-0.gray` and so on.
+ */
+async function scrub({ page, path }, { count }) {
+  await page.evaluate(() => window.probe.beginScrub());
+  const pictures = [];
+  for (let nth = 0; nth < count; nth++) {
+    // By the golden section: each is far from the one before, and all are spread out evenly.
+    const fraction = ((nth + 1) * 0.618034) % 1;
+    const { luma, ...rest } = await page.evaluate((fraction) => window.probe.scrub(fraction), fraction);
+    const files = { gray: path(`scrub-${nth}.gray`), png: path(`scrub-${nth}.png`) };
+    await writeFile(files.gray, Buffer.from(luma, "base64"));
+    await page.locator("video").last().screenshot({ path: files.png });
+    pictures.push({ ...rest, ...files });
+  }
+  return { pictures };
+}
+
 function sample(page) {
   return page.evaluate(() => window.probe.sample());
 }
 
-export const STEPS = { start, watch, seek, play_until: playUntil, picture, glance, screenshot, click, drag, find, overflow, qualities };
+export const STEPS = { start, watch, seek, play_until: playUntil, picture, glance, screenshot, click, drag, find, overflow, qualities, download, scrub };
 
 /** Where a run's files go. */
 export function pathIn(out, run) {

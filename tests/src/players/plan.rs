@@ -177,6 +177,18 @@ pub enum Step {
     },
     /// Measure whether the page scrolls sideways.
     Overflow,
+    /// Press something that downloads a file.
+    Download {
+        /// CSS selector.
+        selector: String,
+        /// Of the file, behind the run's.
+        name: String,
+    },
+    /// Show keyframes by themselves, all over what can be played, one after another. hls.js only.
+    Scrub {
+        /// How many.
+        count: u32,
+    },
     /// Choose each quality that hls.js or dash.js lists, and play a second of it.
     Qualities,
 }

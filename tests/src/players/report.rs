@@ -129,6 +129,18 @@ pub enum Seen {
         /// Its attributes.
         attributes: BTreeMap<String, String>,
     },
+    /// Downloaded.
+    Download {
+        /// Where it is.
+        file: PathBuf,
+        /// What the browser would have called it.
+        called: String,
+    },
+    /// Keyframes, in the order they were asked for.
+    Scrub {
+        /// One each.
+        pictures: Vec<Scrubbed>,
+    },
     /// All of them played.
     Qualities {
         /// Of their pictures, in pixels.
@@ -233,6 +245,16 @@ pub struct Picture {
     pub gray: PathBuf,
     /// The same for people.
     pub png: PathBuf,
+}
+
+/// A keyframe that was shown by itself.
+#[derive(Debug, Deserialize)]
+pub struct Scrubbed {
+    /// From the order to the picture on the screen.
+    pub took_ms: f64,
+    /// It.
+    #[serde(flatten)]
+    pub picture: Picture,
 }
 
 impl Picture {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Timelike, Utc};
+use chrono_tz::Tz;
 use dayreel_core::Day;
 use dayreel_testcam::{AudioCodec, Camera, PictureSettings, Settings, Source};
 use tempfile::TempDir;
@@ -113,20 +114,30 @@ impl Scene {
     /// # Errors
     /// Either does not start, or the days cannot be made.
     pub fn start_late_in_the_day(media: &Media) -> Result<Self> {
+        Self::with_past(media, |zone| Period {
+            from: Day::containing(Utc::now(), zone).before(1).start(),
+            to: Utc::now(),
+        })
+    }
+
+    /// The same, with the last `hours` recorded already, as `media`.
+    ///
+    /// # Errors
+    /// Either does not start, or the hours cannot be made.
+    pub fn start_with_past(media: &Media, hours: f64) -> Result<Self> {
+        Self::with_past(media, |_| Period::ending(Utc::now(), hours, 1))
+    }
+
+    fn with_past(media: &Media, period: impl FnOnce(Tz) -> Period) -> Result<Self> {
         let turn = turn();
         let mut camera = Self::camera()?;
         // Nothing may be recorded before the days are made.
         camera.stop()?;
-        let now = Utc::now();
-        let zone = zone_late_in_the_day(now);
+        let zone = zone_late_in_the_day(Utc::now());
         let mut server = Server::start(Self::setup(&camera, zone.name()))?;
         server.stop()?;
-        let period = Period {
-            from: Day::containing(now, zone).before(1).start(),
-            to: Utc::now(),
-        };
         let id = CAMERA.parse()?;
-        make(&server.data_dir(), &[id], zone, period, media)?;
+        make(&server.data_dir(), &[id], zone, period(zone), media)?;
         camera.restart()?;
         server.restart()?;
         Self::of(server, camera, turn)

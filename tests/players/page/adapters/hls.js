@@ -38,6 +38,20 @@ export async function open(video, report, settings = {}) {
     seek(time_s) {
       video.currentTime = time_s;
     },
+    // Its I-frame player, which is another instance with a <video> of its own.
+    keyframes(other) {
+      const player = hls.createIFramePlayer();
+      player.attachMedia(other);
+      player.on(Hls.Events.ERROR, (_event, data) => report({ fatal: data.fatal, code: data.details, message: "keyframes" }));
+      return {
+        show: (time_s) => player.loadMediaAt(time_s),
+        isNewest(shown_s, time_s) {
+          const frames = player.latestLevelDetails?.fragments ?? [];
+          const wanted = frames.findLast(({ start }) => start <= time_s);
+          return wanted != null && shown_s >= wanted.start - 0.01;
+        },
+      };
+    },
     qualities: () => hls.levels.map(({ width }) => width),
     choose(index) {
       hls.currentLevel = index;
