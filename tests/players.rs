@@ -124,6 +124,57 @@ fn hls_js_shows_keyframes_by_themselves() -> Result<()> {
     none(&problems)
 }
 
+/// As a person does it: the form, opened at a picture, downloads what is before that.
+#[test]
+fn the_page_downloads_a_part_of_the_day() -> Result<()> {
+    let scene = Scene::start()?;
+    scene.wait_recorded(24)?;
+    let steps = vec![
+        Step::Start,
+        Step::click(".export summary"),
+        Step::Download {
+            selector: ".export [type=submit]".to_owned(),
+            name: "part.mp4".to_owned(),
+        },
+        Step::find(".export p:not([hidden])"),
+        Step::screenshot("page"),
+        Step::Overflow,
+    ];
+    let mut phone = scene.page("hls", steps.clone());
+    phone.name = "phone".to_owned();
+    phone.viewport = Viewport::PHONE;
+    let runs = vec![scene.page("hls", steps), phone];
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, runs)? {
+        problems.extend(run.complaints());
+        problems.extend(sideways(run));
+        let said = run.steps.iter().find_map(|seen| match seen {
+            Seen::Find { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        if !said.is_some_and(|said| said.starts_with("The download begins: ")) {
+            problems.push(format!("{}: {said:?}", run.name));
+        }
+        let downloaded = run.steps.iter().find_map(|seen| match seen {
+            Seen::Download { file, called } => Some((file, called)),
+            _ => None,
+        });
+        let Some((file, called)) = downloaded else {
+            problems.push(format!("{}: nothing was downloaded", run.name));
+            continue;
+        };
+        let shown = clip::pictures(file)?;
+        let (first, last) = shown.first().zip(shown.last()).context("no pictures")?;
+        let is_all = last.frame_number - first.frame_number + 1 == u32::try_from(shown.len())?;
+        // It begins with what there is of the minute before the picture.
+        if !is_all || shown.len() < 10 * FPS as usize || !called.starts_with(&format!("{CAMERA}_"))
+        {
+            problems.push(format!("{}: {called}: {} pictures", run.name, shown.len()));
+        }
+    }
+    none(&problems)
+}
+
 #[test]
 fn players_cross_the_gap_of_a_restart() -> Result<()> {
     let mut scene = Scene::start()?;

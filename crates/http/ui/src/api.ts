@@ -215,6 +215,15 @@ export async function generateMoment(id: string, lengthS: number): Promise<Momen
   return (await response.json()) as Moment;
 }
 
+/** Asks whether there is such an export; answers how large it is, bytes, if that is known before it is sent. */
+export async function checkExport(path: string): Promise<number | null> {
+  const response = await request(path);
+  const length = response.headers.get('content-length');
+  // Only the head of the answer was wanted.
+  await response.body?.cancel();
+  return length === null ? null : Number(length);
+}
+
 export async function deleteMoment(moment: Moment): Promise<void> {
   await request(answeredUrl(moment.url), undefined, { method: 'DELETE' });
 }

@@ -12,6 +12,7 @@ import type { EngineName } from './adapter';
 import { createBar } from './bar';
 import { chosenEngine, mediaSource, rememberEngine, usableEngines } from './engines';
 import { createEvents } from './events';
+import { createExport } from './export';
 import { showDays, showFacts } from './facts';
 import { listenToKeys } from './keys';
 import { createMoment } from './moment';
@@ -49,7 +50,13 @@ export function showCamera(root: HTMLElement, cameraId: string): void {
   const timelapses = createTimelapses(cameraId);
   const events = createEvents(cameraId, () => zone());
   const moment = createMoment(cameraId, () => zone());
-  const view = createView(cameraId, engines, { bar: bar.element, moment, timelapses: timelapses.element, events: events.element });
+  const download = createExport(cameraId, () => ({
+    date: session.day?.date ?? null,
+    fromMs: session.day?.fromMs ?? 0,
+    wallMs: session.adapter?.wallNow() ?? null,
+    zone: zone(),
+  }));
+  const view = createView(cameraId, engines, { bar: bar.element, moment, download, timelapses: timelapses.element, events: events.element });
   root.replaceChildren(view.header, view.main);
   const session = new Session(view.video, cameraId, engine ?? 'hls');
   const { video } = view;

@@ -14,12 +14,13 @@ function button(className: string, label: string, ...children: (Node | string)[]
 interface Parts {
   readonly bar: HTMLElement;
   readonly moment: { readonly button: HTMLButtonElement; readonly element: HTMLElement };
+  readonly download: HTMLElement;
   readonly timelapses: HTMLElement;
   readonly events: HTMLElement;
 }
 
 /** Builds the page of `cameraId` with its parts in their places. */
-export function createView(cameraId: string, engines: readonly EngineName[], { bar, moment, timelapses, events }: Parts) {
+export function createView(cameraId: string, engines: readonly EngineName[], { bar, moment, download, timelapses, events }: Parts) {
   const badge = createBadge();
   const video = el('video', { playsinline: '', preload: 'auto', 'aria-label': `Picture of ${cameraId}` });
   const spinner = el('div', { class: 'spinner', hidden: '', 'aria-hidden': 'true' });
@@ -68,6 +69,7 @@ export function createView(cameraId: string, engines: readonly EngineName[], { b
     stage,
     moment.element,
     days,
+    download,
     timelapses,
     el('section', { class: 'about', 'aria-label': 'About the camera' }, facts, el('div', { class: 'choice' }, el('span', {}, 'Player'), enginePicker)),
     events,
