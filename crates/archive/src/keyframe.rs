@@ -173,7 +173,7 @@ fn head(init: &[u8], unit: &UnitPlace, duration_90k: u32) -> Result<Bytes> {
             }),
             trun: vec![Trun {
                 data_offset: Some(data_offset),
-                samples: TrunSamples::from(vec![sample.clone()]),
+                samples: TrunSamples::from(vec![sample]),
             }],
             ..Traf::default()
         }],

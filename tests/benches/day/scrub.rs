@@ -9,7 +9,7 @@ use dayreel_tests::{
 
 use crate::as_of_1080p;
 
-const SHOWN: u32 = 300;
+const SHOWN: u32 = 80;
 const DEADLINE_S: u32 = 240;
 
 pub(crate) fn run() -> Result<()> {
