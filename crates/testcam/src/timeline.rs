@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 
 /// A camera that is further behind than this (a suspended machine) does not try to catch up; its
 /// media time has lost that much against the wall clock from then on.
-const MAX_CATCH_UP: Duration = Duration::from_secs(5);
+const MAX_CATCH_UP: Duration = Duration::from_secs(20);
 
 /// The clock of one run. It shows zero when the first unit of the run is made, and again, as it
 /// were, when the first client says PLAY: what was prepared for the answer to DESCRIBE waits until
