@@ -145,7 +145,9 @@ fn a_sub_stream_is_recorded_and_comes_and_goes_for_itself() -> Result<()> {
     let before = recorded(3)?;
     before.check(true)?.assert_none("with a preview");
     let widths = |text: &str| {
-        let variants = text.lines().filter(|line| line.contains("RESOLUTION="));
+        let variants = text
+            .lines()
+            .filter(|line| line.starts_with("#EXT-X-STREAM-INF:"));
         variants
             .map(|line| line.contains("RESOLUTION=160x90"))
             .collect::<Vec<_>>()
