@@ -28,16 +28,23 @@ pub fn none(problems: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Nobody sees a shorter wait, in ms. Who plays with low latency has half a second, and a part may come late on
+/// a busy machine.
+const SEEN_WAIT_MS: u64 = 250;
+
 /// Where the player had nothing to play in a watch, and what it says that it had to get over.
 pub fn stalls(run: &RunReport) -> Vec<String> {
     let waits = watches(run)
         .flat_map(|watch| &watch.stalls.waits)
+        .filter(|wait| wait.duration_ms >= SEEN_WAIT_MS)
         .map(|wait| format!("{}: stalled: {wait:?}", run.name));
     let hurdles = run
         .player_errors
         .iter()
-        // A request that hls.js itself dropped when it was sought.
-        .filter(|error| !error.fatal && error.code != "aborted")
+        // A request that hls.js itself dropped when it was sought, and what it says of a wait of any length.
+        .filter(|error| {
+            !error.fatal && !["aborted", "bufferStalledError"].contains(&error.code.as_str())
+        })
         .map(|error| {
             format!(
                 "{}: the player says: {} {}",

@@ -10,7 +10,7 @@ export async function open(video, report) {
     report({
       fatal: detail.severity === shaka.util.Error.Severity.CRITICAL,
       code: `${detail.category}.${detail.code}`,
-      message: String(detail.message ?? ""),
+      message: `${detail.message ?? ""} ${(detail.data ?? []).join("; ")}`,
     });
   });
   // Shaka tells the wall time of one position only, the playhead's. In HLS its timeline leaves gaps out, so
@@ -23,7 +23,7 @@ export async function open(video, report) {
     version: shaka.Player.version,
     load(url) {
       player.load(url).catch((error) => {
-        report({ fatal: true, code: `${error.category}.${error.code}`, message: String(error.message ?? error) });
+        report({ fatal: true, code: `${error.category}.${error.code}`, message: `${error.message ?? error} ${(error.data ?? []).join("; ")}` });
       });
     },
     range() {
