@@ -8,22 +8,18 @@ use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _};
 
 use bytes::Bytes;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackKind};
-use mp4_atom::{
-    Atom as _, Encode as _, FourCC, Header, Mdat, Mfhd, Moof, Moov, Styp, Tfdt, Tfhd, Traf, Trun,
-    TrunEntry, TrunSamples,
-};
+use mp4_atom::{Encode as _, FourCC, Moov, Styp, TrunEntry};
 
 use crate::{
     CameraArchive, Error, MediaSlice, Result,
     chunks::read_chunks,
-    cmaf::{BOX_HEADER_BYTES, UnitPlace, find},
+    cmaf::{UnitPlace, find},
+    fragment::{Fragment, KEYFRAME},
+    front_to_back::{next_piece, of_head},
 };
 
 /// Read at once: all the memory that a reader holds.
 const PIECE_BYTES: u64 = 256 * 1024;
-
-/// ISO/IEC 14496-12 §8.8.3.1: depends on no other picture.
-const SYNC_SAMPLE: u32 = 0x0200_0000;
 
 /// A keyframe as a fragment. Its bytes are read when they are sent.
 #[derive(Clone, Debug)]
@@ -43,11 +39,27 @@ impl Keyframe {
     /// Reads `range` of the fragment.
     pub fn read(self, range: Range<u64>) -> KeyframeReader {
         KeyframeReader {
-            at: range.start,
-            end: range.end.min(self.len_bytes()),
+            left: range.start..range.end.min(self.len_bytes()),
             keyframe: self,
             file: None,
         }
+    }
+
+    /// The beginning of `wanted`, of the head or of the access unit, whose `file` stays open.
+    fn read_piece(&self, wanted: &Range<u64>, file: &mut Option<File>) -> io::Result<Bytes> {
+        if let Some(bytes) = of_head(&self.head, wanted) {
+            return Ok(bytes);
+        }
+        let len_bytes = PIECE_BYTES.min(wanted.end - wanted.start);
+        let mut piece = vec![0; usize::try_from(len_bytes).unwrap_or(usize::MAX)];
+        let open = match file.take() {
+            Some(open) => open,
+            None => File::open(&self.unit.path)?,
+        };
+        let within = wanted.start - self.head.len() as u64;
+        open.read_exact_at(&mut piece, self.unit.offset + within)?;
+        *file = Some(open);
+        Ok(piece.into())
     }
 }
 
@@ -57,49 +69,19 @@ impl Keyframe {
 /// Those of the disk, of kind `NotFound` where its hour has expired meanwhile. It ends with the first.
 #[derive(Debug)]
 pub struct KeyframeReader {
+    /// What has not been handed out.
+    left: Range<u64>,
     keyframe: Keyframe,
-    /// The next byte to hand out, and the one behind the last.
-    at: u64,
-    end: u64,
     file: Option<File>,
-}
-
-impl KeyframeReader {
-    fn read(&mut self) -> io::Result<Bytes> {
-        let Keyframe { head, unit } = &self.keyframe;
-        let end = self.end.min(self.at + PIECE_BYTES);
-        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-        let mut piece = vec![0; index(end - self.at)];
-        let from_head = head.get(index(self.at)..).unwrap_or_default();
-        let from_head = &from_head[..from_head.len().min(piece.len())];
-        let (begin, rest) = piece.split_at_mut(from_head.len());
-        begin.copy_from_slice(from_head);
-        if !rest.is_empty() {
-            let within = self.at + from_head.len() as u64 - head.len() as u64;
-            let file = match self.file.take() {
-                Some(file) => file,
-                None => File::open(&unit.path)?,
-            };
-            file.read_exact_at(rest, unit.offset + within)?;
-            self.file = Some(file);
-        }
-        Ok(piece.into())
-    }
 }
 
 impl Iterator for KeyframeReader {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.end {
-            return None;
-        }
-        let read = self.read();
-        match &read {
-            Ok(bytes) => self.at += bytes.len() as u64,
-            Err(_) => self.end = self.at,
-        }
-        Some(read)
+        next_piece(&mut self.left, |wanted| {
+            self.keyframe.read_piece(&wanted, &mut self.file)
+        })
     }
 }
 
@@ -153,50 +135,26 @@ fn head(init: &[u8], unit: &UnitPlace, duration_90k: u32) -> Result<Bytes> {
     let sample = TrunEntry {
         duration: Some(duration_90k),
         size: Some(unit.len_bytes),
-        flags: Some(SYNC_SAMPLE),
+        flags: Some(KEYFRAME),
         cts: Some(late_90k),
     };
-    let moof = |data_offset| Moof {
-        mfhd: Mfhd {
-            // They ascend as segments do, which are a second apart.
-            sequence_number: u32::try_from(unit.decode.ticks() / TICKS_PER_SECOND)
-                .unwrap_or(u32::MAX),
-        },
-        traf: vec![Traf {
-            tfhd: Tfhd {
-                track_id,
-                default_base_is_moof: true,
-                ..Tfhd::default()
-            },
-            tfdt: Some(Tfdt {
-                base_media_decode_time: unit.decode.ticks(),
-            }),
-            trun: vec![Trun {
-                data_offset: Some(data_offset),
-                samples: TrunSamples::from(vec![sample]),
-            }],
-            ..Traf::default()
-        }],
+    let fragment = Fragment {
+        track_id,
+        // They ascend as segments do, which are a second apart.
+        number: u32::try_from(unit.decode.ticks() / TICKS_PER_SECOND).unwrap_or(u32::MAX),
+        start: unit.decode.ticks(),
+        samples: vec![sample],
     };
-    // Its length does not depend on the offset in it.
-    let mut measured = Vec::new();
+    // ISO/IEC 23000-19 §7.3.2.3 and ISO/IEC 23009-1 §6.3.4.2: a fragment, and a media segment.
+    let styp = Styp {
+        major_brand: FourCC::new(b"cmff"),
+        minor_version: 0,
+        compatible_brands: [b"cmff", b"msdh"].map(FourCC::new).into(),
+    };
     let mut head = Vec::new();
-    let written = moof(0).encode(&mut measured).and_then(|()| {
-        let data_offset = i32::try_from(measured.len() + BOX_HEADER_BYTES).unwrap_or(i32::MAX);
-        // ISO/IEC 23000-19 §7.3.2.3 and ISO/IEC 23009-1 §6.3.4.2: a fragment, and a media segment.
-        Styp {
-            major_brand: FourCC::new(b"cmff"),
-            minor_version: 0,
-            compatible_brands: [b"cmff", b"msdh"].map(FourCC::new).into(),
-        }
-        .encode(&mut head)?;
-        moof(data_offset).encode(&mut head)?;
-        Header {
-            kind: Mdat::KIND,
-            size: usize::try_from(unit.len_bytes).ok(),
-        }
+    let written = styp
         .encode(&mut head)
-    });
+        .and_then(|()| fragment.write_head(&mut head));
     written.map_err(|error| broken(Some(error)))?;
     Ok(head.into())
 }

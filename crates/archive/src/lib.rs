@@ -27,6 +27,8 @@ mod error;
 mod expiry;
 mod export;
 mod forecast;
+mod fragment;
+mod front_to_back;
 #[doc(hidden)]
 pub mod fuzzing;
 mod index;

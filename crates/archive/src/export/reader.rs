@@ -10,6 +10,7 @@ use super::{Export, FilePiece, head::track_id};
 use crate::{
     chunks::MOST_MOOF_BYTES,
     cmaf::{BOX_HEADER_BYTES, MOOF, next_box},
+    front_to_back::{next_piece, of_head},
 };
 
 /// Read at once, and all that a reader holds; only a `moof` may be longer.
@@ -25,10 +26,15 @@ const FRAGMENTS: u32 = 1 << 10;
 /// Those of the disk, of kind `NotFound` where an hour has expired meanwhile. It ends with the first.
 #[derive(Debug)]
 pub struct ExportReader {
+    /// What has not been handed out.
+    left: Range<u64>,
+    source: Source,
+}
+
+#[derive(Debug)]
+struct Source {
     export: Arc<Export>,
-    /// The next byte to hand out, and the one behind the last.
-    at: u64,
-    end: u64,
+    /// Where it was left.
     piece: Option<OpenPiece>,
 }
 
@@ -46,34 +52,35 @@ struct OpenPiece {
 impl ExportReader {
     pub(super) fn new(export: Arc<Export>, range: Range<u64>) -> Self {
         Self {
-            at: range.start,
-            end: range.end.min(export.len_bytes()),
-            export,
-            piece: None,
+            left: range.start..range.end.min(export.len_bytes()),
+            source: Source {
+                export,
+                piece: None,
+            },
         }
     }
+}
 
-    fn read(&mut self) -> io::Result<Bytes> {
-        let head_bytes = self.export.head.len() as u64;
-        if self.at < head_bytes {
-            let from = usize::try_from(self.at).unwrap_or(usize::MAX);
-            let to = usize::try_from(self.end.min(head_bytes)).unwrap_or(usize::MAX);
-            return Ok(self.export.head.slice(from..to));
+impl Source {
+    /// The beginning of `wanted`.
+    fn read(&mut self, wanted: &Range<u64>) -> io::Result<Bytes> {
+        if let Some(bytes) = of_head(&self.export.head, wanted) {
+            return Ok(bytes);
         }
         let index = self
             .export
             .pieces
-            .partition_point(|piece| piece.end <= self.at);
+            .partition_point(|piece| piece.end <= wanted.start);
         let export = Arc::clone(&self.export);
         let piece = export
             .pieces
             .get(index)
             .ok_or(io::ErrorKind::UnexpectedEof)?;
         let begin = piece.end - piece.len_bytes;
-        let wanted = piece.offset + (self.at - begin);
+        let from = piece.offset + (wanted.start - begin);
         let mut open = self.open(index, piece)?;
-        let mut bytes = open.window(piece, wanted)?;
-        bytes.truncate(usize::try_from(self.end - self.at).unwrap_or(usize::MAX));
+        let mut bytes = open.window(piece, from)?;
+        bytes.truncate(usize::try_from(wanted.end - wanted.start).unwrap_or(usize::MAX));
         self.piece = Some(open);
         Ok(bytes)
     }
@@ -102,15 +109,7 @@ impl Iterator for ExportReader {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.end {
-            return None;
-        }
-        let read = self.read();
-        match &read {
-            Ok(bytes) => self.at += bytes.len() as u64,
-            Err(_) => self.end = self.at,
-        }
-        Some(read)
+        next_piece(&mut self.left, |wanted| self.source.read(&wanted))
     }
 }
 

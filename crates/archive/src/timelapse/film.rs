@@ -5,20 +5,20 @@ use std::io::Cursor;
 use bytes::Bytes;
 use dayreel_core::TrackKind;
 use mp4_atom::{
-    Atom as _, Avc1, Avcc, Co64, Codec, Colr, Dinf, Dref, DrefEntry, FourCC, Ftyp, Hdlr, Header,
-    Mdat, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Stbl, Stsc, StscEntry, Stsd, Stss, Stsz,
-    StszSamples, Stts, SttsEntry, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, TrunSamples,
-    Url, Visual, Vmhd,
+    Atom as _, Avc1, Avcc, Co64, Codec, Colr, Dinf, Dref, DrefEntry, FourCC, Ftyp, Hdlr, Mdhd,
+    Mdia, Minf, Moov, Mvex, Mvhd, Stbl, Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts,
+    SttsEntry, Tkhd, Trak, Trex, TrunEntry, Url, Visual, Vmhd,
 };
 
 use super::FilmFormat;
-use crate::{Error, Result, cmaf::EPOCH_S};
+use crate::{
+    Error, Result,
+    cmaf::EPOCH_S,
+    fragment::{Fragment, KEYFRAME, NOT_KEYFRAME, mdat_header},
+};
 
 /// Ticks a picture: frame rates are whole numbers.
 pub(super) const TICKS_PER_PICTURE: u32 = 1000;
-/// ISO/IEC 14496-12 §8.8.3.1: depends on no other picture; depends on others, no place to begin.
-const KEYFRAME: u32 = 0x0200_0000;
-const NOT_KEYFRAME: u32 = 0x0101_0000;
 
 fn unwritable(source: mp4_atom::Error) -> Error {
     Error::Mux {
@@ -73,42 +73,15 @@ pub(super) fn fragment_head(pictures: &[Bytes], before: u32, number: u32) -> Res
         what: "timelapse",
         source: None,
     })?;
-    let moof = |data_offset| Moof {
-        mfhd: Mfhd {
-            sequence_number: number,
-        },
-        traf: vec![Traf {
-            tfhd: Tfhd {
-                track_id: 1,
-                default_base_is_moof: true,
-                ..Tfhd::default()
-            },
-            tfdt: Some(Tfdt {
-                base_media_decode_time: u64::from(before) * u64::from(TICKS_PER_PICTURE),
-            }),
-            trun: vec![Trun {
-                data_offset: Some(data_offset),
-                samples: TrunSamples::from(entries.clone()),
-            }],
-            ..Traf::default()
-        }],
+    let fragment = Fragment {
+        track_id: 1,
+        number,
+        start: u64::from(before) * u64::from(TICKS_PER_PICTURE),
+        samples: entries,
     };
-    // Its length does not depend on the offset in it.
     let mut head = Vec::new();
-    encoded(&moof(0), &mut head)?;
-    let begin = i32::try_from(head.len() + 8).unwrap_or(i32::MAX);
-    head.clear();
-    encoded(&moof(begin), &mut head)?;
-    let len_bytes: usize = pictures.iter().map(Bytes::len).sum();
-    encoded(&mdat_header(len_bytes), &mut head)?;
+    fragment.write_head(&mut head).map_err(unwritable)?;
     Ok(head)
-}
-
-fn mdat_header(len_bytes: usize) -> Header {
-    Header {
-        kind: Mdat::KIND,
-        size: Some(len_bytes),
-    }
 }
 
 /// Everything before the pictures of a finished timelapse: `ftyp`, `moov` and the head of `mdat`.
