@@ -127,8 +127,10 @@ impl Link {
             }
             // They are hints, and old ones now; but what the broker keeps is told when it is back.
             while let Ok((kind, event)) = self.events.try_recv() {
-                if let Some((camera, json)) = moment(kind, &event) {
-                    self.moments.insert(camera, json);
+                if let Some(camera) = camera_of_moment(kind, &event)
+                    && let Ok(json) = serde_json::to_vec(&*event)
+                {
+                    self.moments.insert(camera.clone(), json);
                 }
             }
         }
@@ -399,9 +401,9 @@ impl<'l> Session<'l> {
         let Ok(json) = serde_json::to_vec(event) else {
             return;
         };
-        if let Some((camera, json)) = moment(kind, event) {
-            self.say_once(self.topics.moment(&camera), json.clone());
-            self.moments.insert(camera, json);
+        if let Some(camera) = camera_of_moment(kind, event) {
+            self.say_once(self.topics.moment(camera), json.clone());
+            self.moments.insert(camera.clone(), json.clone());
         }
         self.publish(&self.topics.event(), json, PublishOptions::at_least_once());
     }
@@ -502,11 +504,10 @@ impl<'l> Session<'l> {
     }
 }
 
-/// The camera of a moment that was made, and what is told of it.
-fn moment(kind: WebhookEvent, event: &Event) -> Option<(String, Vec<u8>)> {
-    let camera = event.camera.clone()?;
-    let json = serde_json::to_vec(event).ok()?;
-    (kind == WebhookEvent::MomentMade).then_some((camera, json))
+/// The camera of a moment that was made, which the broker keeps.
+fn camera_of_moment(kind: WebhookEvent, event: &Event) -> Option<&String> {
+    let camera = event.camera.as_ref();
+    camera.filter(|_| kind == WebhookEvent::MomentMade)
 }
 
 /// `PRESS` or nothing, as of a button, or JSON with `length`, `delay` and `label`.
