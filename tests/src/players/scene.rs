@@ -150,7 +150,8 @@ impl Scene {
     /// Either does not start, or libfaketime is not installed.
     pub fn start_before_midnight(left: Duration) -> Result<(Self, Midnight)> {
         let turn = turn();
-        let camera = Self::camera()?;
+        // Many players at once have to decode it.
+        let camera = Self::camera_with(|picture| (picture.width, picture.height) = (640, 360))?;
         let now = Utc::now();
         let today = Day::containing(now, chrono_tz::UTC);
         let ahead = today.end() - chrono::Duration::from_std(left)? - now;
@@ -169,12 +170,18 @@ impl Scene {
     /// # Errors
     /// It does not start.
     pub fn camera() -> Result<Camera> {
+        Self::camera_with(|_| {})
+    }
+
+    fn camera_with(change: impl FnOnce(&mut PictureSettings)) -> Result<Camera> {
+        let mut picture = PictureSettings {
+            fps: FPS,
+            audio: Some(AudioCodec::Aac),
+            ..PictureSettings::default()
+        };
+        change(&mut picture);
         Camera::start(Settings {
-            source: Source::Picture(PictureSettings {
-                fps: FPS,
-                audio: Some(AudioCodec::Aac),
-                ..PictureSettings::default()
-            }),
+            source: Source::Picture(picture),
             ..Settings::default()
         })
     }

@@ -9,7 +9,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -78,6 +78,8 @@ impl PieceSink for Collector {
 /// A camera under test.
 pub(crate) struct Recorded {
     pub(crate) camera: Camera,
+    /// What the wall clock showed before.
+    pub(crate) begun: SystemTime,
     given: Receiver<Given>,
 }
 
@@ -117,8 +119,13 @@ impl Recorded {
     pub(crate) fn start_at(settings: CameraSettings, clock: Arc<dyn Clock>) -> Self {
         dayreel_pipeline::init().unwrap();
         let (sender, given) = channel();
+        let begun = SystemTime::now();
         let camera = Camera::start_with(settings, Collector(sender), clock).unwrap();
-        Self { camera, given }
+        Self {
+            camera,
+            begun,
+            given,
+        }
     }
 
     /// The next thing the recorder is given.
