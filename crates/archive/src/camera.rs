@@ -287,16 +287,29 @@ impl CameraArchive {
     /// each track that is recorded, it is still the old day, so that a player that follows `today` goes
     /// on.
     pub fn today(&self) -> Option<Arc<DayFolder>> {
-        let now = self.clock.now();
-        let current = self.current.read();
-        let is_live = |folder: &&Arc<DayFolder>| {
-            folder.day().end() + MIDNIGHT_GRACE > now && !folder.timeline().is_empty()
-        };
-        let mut newest_first = current.iter().rev().filter(is_live);
-        let newest = newest_first.next()?;
-        let before = newest_first.next();
+        let mut newest_first = self.live_days().into_iter();
+        let newest = newest_first.find(|folder| !folder.timeline().is_empty())?;
+        let before = newest_first.find(|folder| !folder.timeline().is_empty());
         let old = before.filter(|before| !newest.timeline().has_tracks_of(&before.timeline()));
-        Some(Arc::clone(old.unwrap_or(newest)))
+        Some(old.unwrap_or(newest))
+    }
+
+    /// The live day as who follows the track `kind` alone sees it: the new day from its first segment of that track
+    /// on. Tracks are cut at different times; to wait for the others would leave a player that is a second behind
+    /// without anything to play. Does no I/O.
+    pub fn today_of(&self, kind: TrackKind) -> Option<Arc<DayFolder>> {
+        let is_there =
+            |folder: &Arc<DayFolder>| !folder.timeline().track(kind).segments().is_empty();
+        let of_track = self.live_days().into_iter().find(is_there);
+        of_track.or_else(|| self.today())
+    }
+
+    /// The days that may be live, newest first.
+    fn live_days(&self) -> Vec<Arc<DayFolder>> {
+        let now = self.clock.now();
+        let is_live = |folder: &&Arc<DayFolder>| folder.day().end() + MIDNIGHT_GRACE > now;
+        let current = self.current.read();
+        current.iter().rev().filter(is_live).cloned().collect()
     }
 
     /// How long the day that the clock shows goes on.
@@ -500,7 +513,7 @@ impl CameraArchive {
             let bytes = today.timeline().track(kind).part(start)?.bytes;
             Some(today.media(kind, &bytes))
         };
-        if let Some(found) = self.today().and_then(newest) {
+        if let Some(found) = self.today_of(kind).and_then(newest) {
             return Ok(Some(found));
         }
         let day = Day::containing(start.media_to_wall(), self.zone);

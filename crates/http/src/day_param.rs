@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use chrono::NaiveDate;
 use dayreel_archive::{CameraArchive, DayFolder, DaySummary};
-use dayreel_core::Kind;
+use dayreel_core::{Kind, TrackKind};
 
 use crate::{app::CameraEntry, error::ApiError};
 
@@ -49,17 +49,32 @@ pub(crate) async fn find_day(camera: &CameraEntry, text: &str) -> Result<AskedDa
         return Err(ApiError::not_found("unknown_day", allowed));
     };
     if param == DayParam::Today {
-        let folder = archive.today().ok_or_else(|| nothing_yet(camera))?;
-        return Ok(AskedDay {
-            folder,
-            finished: false,
-            max_age_s: 0,
-        });
+        return live(camera, archive.today());
     }
     let asked = text.to_owned();
     web::block(move || look_up(&archive, param, &asked))
         .await
         .map_err(|e| ApiError::internal(&e))?
+}
+
+/// The same for who follows the track `kind` alone.
+pub(crate) async fn find_day_of(
+    camera: &CameraEntry,
+    text: &str,
+    kind: TrackKind,
+) -> Result<AskedDay, ApiError> {
+    match DayParam::parse(text) {
+        Some(DayParam::Today) => live(camera, camera.archive().today_of(kind)),
+        _ => find_day(camera, text).await,
+    }
+}
+
+fn live(camera: &CameraEntry, today: Option<Arc<DayFolder>>) -> Result<AskedDay, ApiError> {
+    Ok(AskedDay {
+        folder: today.ok_or_else(|| nothing_yet(camera))?,
+        finished: false,
+        max_age_s: 0,
+    })
 }
 
 fn look_up(archive: &CameraArchive, param: DayParam, asked: &str) -> Result<AskedDay, ApiError> {

@@ -33,7 +33,7 @@ use serde::Deserialize;
 use crate::{
     access::Needs,
     app::App,
-    day_param::{AskedDay, find_day},
+    day_param::{AskedDay, find_day, find_day_of},
     error::ApiError,
     file_body::is_known,
     number_param::in_range,
@@ -291,13 +291,13 @@ async fn awaited_day(
     kind: TrackKind,
 ) -> Result<(AskedDay, Extent), ApiError> {
     let camera = app.camera(&path.0)?;
-    let mut day = find_day(&camera, &path.1).await?;
+    let mut day = find_day_of(&camera, &path.1, kind).await?;
     let extent = query.extent(&day)?;
     let awaited = Awaited::parse(query.media.as_deref(), query.part.as_deref())?;
     // What is over is answered as it is.
     if let Some(awaited) = awaited.filter(|_| !day.finished) {
         waiting::for_playlist(app, camera.archive(), request, kind, awaited).await?;
-        day = find_day(&camera, &path.1).await?;
+        day = find_day_of(&camera, &path.1, kind).await?;
     }
     Ok((day, extent))
 }

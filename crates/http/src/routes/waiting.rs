@@ -98,7 +98,7 @@ pub(super) async fn for_part(
 }
 
 fn edge(archive: &CameraArchive, kind: TrackKind) -> Option<Edge> {
-    archive.today()?.timeline().edge(kind)
+    archive.today_of(kind)?.timeline().edge(kind)
 }
 
 async fn wait(
