@@ -361,7 +361,8 @@ fn continue_numbering(
         let file = File::open(&media.path).context("open", &media.path)?;
         file.read_exact_at(&mut bytes, media.offset)
             .context("read", &media.path)?;
-        next.adopt(&init, &last, bytes.into())?;
+        let parts = before.timeline().track(kind).newest_parts().to_vec();
+        next.adopt(&init, &last, &parts, bytes.into())?;
     }
     Ok(Some(last.end()))
 }

@@ -213,11 +213,15 @@ impl TrackWriter {
             is_independent: info.starts_with_keyframe,
             bytes,
         };
+        self.list_part(init, is_first, part);
+        Ok(())
+    }
+
+    fn list_part(&self, init: u16, is_first: bool, part: Part) {
         self.folder.change(|state| match is_first {
             true => state.timeline.begin_segment(self.kind, init, part),
             false => state.timeline.append_part(self.kind, part),
         });
-        Ok(())
     }
 
     /// Writes a chunk of the open segment, and returns where its bytes are, which init segment it needs
@@ -275,8 +279,15 @@ impl TrackWriter {
         self.list(segment, open.after)
     }
 
-    /// Copies the last segment of the day before, which runs over midnight, into this day.
-    pub(crate) fn adopt(&mut self, init: &Init, segment: &Segment, bytes: Bytes) -> Result<()> {
+    /// Copies the last segment of the day before, which runs over midnight, into this day, with its `parts`: hls.js
+    /// goes on part by part only where those before are listed.
+    pub(crate) fn adopt(
+        &mut self,
+        init: &Init,
+        segment: &Segment,
+        parts: &[Part],
+        bytes: Bytes,
+    ) -> Result<()> {
         let start = self.folder.day().start();
         let init = TrackInit {
             hash: init.hash,
@@ -291,8 +302,16 @@ impl TrackWriter {
         };
         self.enter_hour(&init, MediaTime::wall_to_media(start))?;
         self.begin_segment(&init, &info, None)?;
-        // No part: nobody waits for what is over.
-        self.write_chunk(&[bytes], &info)?;
+        let (copy, init, _) = self.write_chunk(&[bytes], &info)?;
+        for (index, part) in parts.iter().enumerate() {
+            let within = part.bytes.offset.saturating_sub(segment.bytes.offset);
+            let bytes = Slice {
+                file: copy.file,
+                offset: copy.offset + within,
+                ..part.bytes
+            };
+            self.list_part(init, index == 0, Part { bytes, ..*part });
+        }
         self.finish_segment()
     }
 

@@ -278,8 +278,8 @@ impl Track {
         self.parts.open()
     }
 
-    /// The parts of the newest complete segment.
-    pub(crate) fn newest_parts(&self) -> &[Part] {
+    /// The parts of the newest complete segment; none if they are not listed any more.
+    pub fn newest_parts(&self) -> &[Part] {
         let newest = self.segments.last();
         newest.map_or(&[], |newest| self.parts.of(newest.start))
     }

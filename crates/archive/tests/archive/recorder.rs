@@ -385,3 +385,82 @@ fn regression_today_was_the_new_day_before_its_sound_had_begun() {
     append(Audio, 12..17);
     assert_eq!(today(), "2026-11-23");
 }
+
+/// hls.js went on part by part only where the parts before were listed, and only if no track was waited for.
+#[test]
+fn regression_who_plays_with_low_latency_stood_still_at_midnight() {
+    let root = tempfile::tempdir().unwrap();
+    let camera = open(root.path(), Tz::UTC, "2026-11-22T23:59:50Z");
+    let mut recorder = camera.archive.recorder();
+    recorder.append(Video, Piece::Init(init(40))).unwrap();
+    recorder.append(Audio, Piece::Init(sound_init())).unwrap();
+    let start = media("2026-11-22T23:59:45Z");
+    let mut append = |kind, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
+            recorder.append(kind, piece).unwrap();
+        }
+    };
+    let parts = |date| playlist(&camera, date).matches("#EXT-X-PART:").count();
+    append(Audio, 0..17);
+    append(Video, 0..16);
+    let bytes = |number| {
+        let at = MediaTime::from_ticks(start + number * CHUNK_90K);
+        let part = camera.archive.part(Video, at);
+        let part = part.unwrap().unwrap();
+        let mut bytes = vec![0; usize::try_from(part.len_bytes).unwrap()];
+        let file = fs::File::open(&part.path).unwrap();
+        file.read_exact_at(&mut bytes, part.offset).unwrap();
+        bytes
+    };
+    let before: Vec<_> = (12..16).map(bytes).collect();
+    append(Video, 16..17);
+    camera.clock.set(wall("2026-11-23T00:00:03Z"));
+    let of = |kind| camera.archive.today_of(kind).unwrap().day().to_string();
+    assert_eq!(
+        (of(Video), of(Audio)),
+        ("2026-11-23".into(), "2026-11-23".into())
+    );
+    assert_eq!(
+        parts("2026-11-23"),
+        4 + 1,
+        "{}",
+        playlist(&camera, "2026-11-23")
+    );
+    let after: Vec<_> = (12..16).map(bytes).collect();
+    assert!(before == after, "the parts of the copy are others");
+}
+
+/// The new day of a track does not wait for that of the others.
+#[test]
+fn each_track_turns_at_its_own_first_segment() {
+    let root = tempfile::tempdir().unwrap();
+    let camera = open(root.path(), Tz::UTC, "2026-11-22T23:59:50Z");
+    let mut recorder = camera.archive.recorder();
+    recorder.append(Video, Piece::Init(init(40))).unwrap();
+    recorder.append(Audio, Piece::Init(sound_init())).unwrap();
+    let start = media("2026-11-22T23:59:45Z");
+    let mut append = |kind, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
+            recorder.append(kind, piece).unwrap();
+        }
+    };
+    append(Video, 0..13);
+    append(Audio, 0..17);
+    camera.clock.set(wall("2026-11-23T00:00:02Z"));
+    let of = |kind| camera.archive.today_of(kind).unwrap().day().to_string();
+    assert_eq!(
+        (of(Video), of(Audio)),
+        ("2026-11-22".into(), "2026-11-23".into())
+    );
+    assert_eq!(
+        camera.archive.today().unwrap().day().to_string(),
+        "2026-11-22"
+    );
+    append(Video, 13..17);
+    assert_eq!(
+        (of(Video), of(Audio)),
+        ("2026-11-23".into(), "2026-11-23".into())
+    );
+}
