@@ -54,7 +54,7 @@ export async function open(video, report, settings = {}) {
     },
     qualities: () => hls.levels.map(({ width }) => width),
     choose(index) {
-      hls.currentLevel = index;
+      hls.nextLevel = index;
     },
     goLive() {
       video.currentTime = hls.liveSyncPosition ?? details().edge;
