@@ -1,4 +1,4 @@
-//! Low-latency HLS: every part when it is recorded, for who waits for it.
+//! Low latency: every part of HLS when it is recorded, for who waits for it; segments of DASH while they grow.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,10 @@ use dayreel_testcam::VideoCodec;
 use dayreel_tests::{
     client::Client,
     process::wait_until,
-    rules::hls::low_latency::{self, LowLatency},
+    rules::{
+        dash::{manifest, schema, update},
+        hls::low_latency::{self, LowLatency},
+    },
     stage::{CAMERA, Stage, picture},
 };
 
@@ -113,6 +116,93 @@ fn who_follows_gets_each_part_and_together_they_are_the_segments() -> Result<()>
         all.into_iter()
             .try_for_each(|one| one.join().expect("a follower panicked"))
     })
+}
+
+/// DASH: what is listed before it is complete is sent as it grows, and is in the end what is recorded.
+#[test]
+fn segments_are_sent_while_they_are_recorded() -> Result<()> {
+    // What is expected of the sound, too, is known after three of its segments.
+    let stage = Stage::recorded(picture(VideoCodec::H264), 2, 4)?;
+    let client = stage.server.client();
+    let mpd = format!("/{CAMERA}/stream/today/manifest.mpd?latency=low");
+    let expected = manifest::Expected {
+        live: true,
+        epoch: true,
+    };
+    let text = client.get_text(&mpd)?;
+    schema::validate(&text)?.assert_valid("low-latency manifest");
+    let (told, findings) = manifest::check(&text, expected);
+    findings.assert_none(&text);
+    for needed in [
+        "<Latency ",
+        "availabilityTimeComplete=\"false\"",
+        "<ProducerReferenceTime ",
+    ] {
+        ensure!(text.contains(needed), "no {needed} in {text}");
+    }
+    let told = told.context("no MPD")?;
+    ensure!(told.1.len() == 2, "{} tracks", told.1.len());
+    thread::scope(|scope| {
+        let newest = told.1.iter().filter_map(|track| track.segments.last());
+        let all: Vec<_> = newest
+            .map(|segment| scope.spawn(|| grows(&stage, &segment.url)))
+            .collect();
+        all.into_iter()
+            .try_for_each(|one| one.join().expect("a follower panicked"))
+    })?;
+    let text = client.get_text(&mpd)?;
+    let (later, findings) = manifest::check(&text, expected);
+    findings.assert_none(&text);
+    update::check(&told, &later.context("no MPD")?).assert_none(&text);
+    for (query, day) in [
+        ("latency=high", "today"),
+        ("latency=", "today"),
+        ("latency=low", "1999-01-01"),
+    ] {
+        let path = format!("/{CAMERA}/stream/{day}/manifest.mpd?{query}");
+        let status = if day == "today" { 400 } else { 404 };
+        client.get(&path)?.expect(status)?;
+    }
+    Ok(())
+}
+
+/// Asks for a segment that is the next to begin: it comes bit by bit.
+fn grows(stage: &Stage, url: &str) -> Result<()> {
+    let name = url.rsplit('/').next().context("no name")?;
+    let path = format!("/{CAMERA}/stream/{name}");
+    let mut connection = TcpStream::connect(stage.server.address())?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: dayreel\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
+    let mut head = [0; 4096];
+    let first_bytes = connection.read(&mut head)?;
+    let head = String::from_utf8_lossy(&head[..first_bytes]).to_lowercase();
+    let begun = Instant::now();
+    ensure!(head.starts_with("http/1.1 200"), "{name}: {head}");
+    ensure!(
+        head.contains("transfer-encoding: chunked"),
+        "{name}: {head}"
+    );
+    // Beside it, as anybody does.
+    let client = stage.server.client();
+    let growing = client.get(&path)?.expect(200)?.body;
+    let mut rest = Vec::new();
+    connection.read_to_end(&mut rest)?;
+    // Three parts come after the first, half a second each.
+    ensure!(
+        begun.elapsed() > Duration::from_millis(500),
+        "{name} came at once"
+    );
+    let complete = client.get(&path)?.expect(200)?;
+    ensure!(
+        complete.header("content-length").is_some(),
+        "{name} still grows"
+    );
+    ensure!(
+        complete.body == growing,
+        "{name} is another when it is complete"
+    );
+    Ok(())
 }
 
 #[test]

@@ -12,7 +12,7 @@ use dayreel_tests::foreign::probe;
 use dayreel_tests::make_day::{LOOP_S, Media};
 use dayreel_tests::players::scene::{CAMERA, FPS};
 use dayreel_tests::players::verdict::{
-    landings, none, numbering, pictures, progress, read, sideways, stalls,
+    ages_ms, landings, none, numbering, pictures, progress, read, sideways, stalls,
 };
 use dayreel_tests::players::{Place, Player, Run, Scene, Seen, Step, Viewport};
 
@@ -60,6 +60,40 @@ fn players_follow_today_and_find_its_pictures() -> Result<()> {
         // Where Shaka's clock of live HLS may be off, it cannot tell how many pictures went by.
         if run.name != "shaka-hls" {
             problems.extend(numbering(run, FPS)?);
+        }
+    }
+    none(&problems)
+}
+
+/// Nearer than a segment is long, which who waits for whole ones cannot be.
+#[test]
+fn dash_js_follows_segments_that_grow() -> Result<()> {
+    const SEGMENT_MS: f64 = 4000.0;
+    const SIZE: (u32, u32) = (272, 144);
+    let scene = Scene::start()?;
+    // Three segments are equally long.
+    scene.wait_recorded(16)?;
+    let steps = vec![
+        Step::Start,
+        Step::Glance {
+            seconds: 10,
+            every_ms: 500,
+            width: SIZE.0,
+            height: SIZE.1,
+        },
+        Step::Watch { seconds: 20 },
+    ];
+    let mut run = scene.run(Player::Dash, steps);
+    run.url.push_str("?latency=low");
+    let mut problems = Vec::new();
+    for run in &scene.play(DEADLINE_S, vec![run])? {
+        problems.extend(run.complaints());
+        problems.extend(stalls(run));
+        problems.extend(progress(run, 20));
+        let ages_ms = ages_ms(run, SIZE)?;
+        let median_ms = ages_ms[ages_ms.len() / 2];
+        if median_ms > SEGMENT_MS {
+            problems.push(format!("{}: {median_ms} ms behind", run.name));
         }
     }
     none(&problems)

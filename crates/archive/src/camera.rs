@@ -503,6 +503,14 @@ impl CameraArchive {
         Ok(self.day(day.date())?.and_then(in_folder))
     }
 
+    /// What there is of the segment of `kind` that is being recorded and starts at `start`: more from one time to the
+    /// next, until [`CameraArchive::segment`] has all of it. Does no I/O.
+    pub fn open_segment(&self, kind: TrackKind, start: MediaTime) -> Option<MediaSlice> {
+        let today = self.today_of(kind)?;
+        let bytes = today.timeline().open_bytes(kind, start)?;
+        Some(today.media(kind, &bytes))
+    }
+
     /// Where the bytes of the part of `kind` that starts at `start` are: a chunk of a segment. Reads from
     /// the disk only if that is not one of the newest.
     ///

@@ -236,19 +236,22 @@ fn pieces(
             if at >= end {
                 return Ok(None);
             }
-            let piece = match piece_in_memory(&file, at, end) {
-                Some(piece) => piece,
-                None => {
-                    let _turn = DISK.acquire().await.map_err(io::Error::other)?;
-                    web::block(move || read_piece(&file, at, end))
-                        .await
-                        .map_err(|error: BlockingError| io::Error::other(error))??
-                }
-            };
+            let piece = read_some(file, at, end).await?;
             let next = at + piece.len() as u64;
             Ok(Some((piece, next)))
         }
     })
+}
+
+/// The first piece of the bytes `at..end` of `file`.
+pub(crate) async fn read_some(file: Arc<File>, at: u64, end: u64) -> io::Result<Bytes> {
+    if let Some(piece) = piece_in_memory(&file, at, end) {
+        return Ok(piece);
+    }
+    let _turn = DISK.acquire().await.map_err(io::Error::other)?;
+    web::block(move || read_piece(&file, at, end))
+        .await
+        .map_err(|error: BlockingError| io::Error::other(error))?
 }
 
 /// The next piece, as far as the system has it in memory; `None` if it has to come from the disk,

@@ -82,6 +82,7 @@ fn live(day: &DayTimeline, encoding: Encoding) -> Option<Document> {
         Presentation::Live {
             now,
             window_s: None,
+            low_latency: false,
         },
         encoding,
     )

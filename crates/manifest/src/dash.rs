@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackFormat, TrackKind, WallTime};
 
 use crate::{
-    DayTimeline, Document, Encoding, Init, Track,
+    DayTimeline, Document, Encoding, Expected, Init, Track,
     document::Builder,
     init_name,
     names::KEYFRAME,
@@ -22,6 +22,8 @@ pub enum Presentation {
         now: WallTime,
         /// List the last seconds only; the whole day so far if `None`.
         window_s: Option<u64>,
+        /// List segments before they are complete, for players that take them as they grow.
+        low_latency: bool,
     },
     /// A finished day: `static`, from 0.
     Finished,
@@ -59,12 +61,30 @@ pub fn manifest(
     if !(0..shown).any(|index| is_left(&index)) {
         return None;
     }
+    let growing = match presentation {
+        Presentation::Live {
+            now,
+            low_latency: true,
+            ..
+        } => Some(Growing::of(day, now)),
+        _ => None,
+    };
     let mut document = Builder::new(encoding);
     let listed = timelines
         .iter()
         .filter_map(|runs| runs.iter().find_map(Runs::start));
     let listed = listed.min().unwrap_or(first);
-    write_mpd_start(day, presentation, first, listed, document.text());
+    write_mpd_start(
+        day,
+        presentation,
+        growing.as_ref(),
+        first,
+        listed,
+        document.text(),
+    );
+    if let Some(growing) = &growing {
+        growing.write_service(document.text());
+    }
     for index in (0..shown).filter(is_left) {
         let start = day.periods()[index];
         let origin = match presentation {
@@ -75,12 +95,19 @@ pub fn manifest(
         let (id, begin) = (day.periods_gone() + index, start.saturating_since(origin));
         let (text, begin) = (document.text(), Seconds(begin));
         let _ = write!(text, "<Period id=\"{id}\" start=\"PT{begin}S\">");
+        let growing = growing.as_ref();
+        let growing = growing.filter(|_| index + 1 == day.periods().len());
         for (track, timeline) in tracks.into_iter().zip(timelines) {
             if let Some(runs) = timeline.get(index) {
-                write_adaptation_set(track, runs, start, &mut document);
+                write_adaptation_set(track, runs, start, growing, &mut document);
             }
         }
-        if let Some(runs) = timelines[TrackKind::Video as usize].get(index) {
+        // Who is near the live edge does not wind.
+        let low_latency = growing.is_some();
+        if let Some(runs) = timelines[TrackKind::Video as usize]
+            .get(index)
+            .filter(|_| !low_latency)
+        {
             write_trick_set(
                 tracks[TrackKind::Video as usize],
                 runs,
@@ -120,6 +147,7 @@ fn first_instant(day: &DayTimeline, presentation: Presentation) -> Option<MediaT
 fn write_mpd_start(
     day: &DayTimeline,
     presentation: Presentation,
+    growing: Option<&Growing>,
     first: MediaTime,
     listed: MediaTime,
     text: &mut String,
@@ -132,17 +160,22 @@ fn write_mpd_start(
     text.push_str(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
-         profiles=\"urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019\"",
+         profiles=\"urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019",
     );
+    if growing.is_some() {
+        text.push_str(",http://www.dashif.org/guidelines/low-latency-live-v5");
+    }
+    text.push('"');
     // Writing to a String cannot fail.
     let _ = write!(
         text,
         " minBufferTime=\"PT{longest}S\" maxSegmentDuration=\"PT{longest}S\""
     );
     match presentation {
-        Presentation::Live { now, window_s } => {
+        Presentation::Live { now, window_s, .. } => {
             let published = xs_date_time(end.media_to_wall());
-            let update = Seconds(longest_90k.max(TICKS_PER_SECOND));
+            let update_90k = growing.map_or(longest_90k, |growing| growing.update_90k);
+            let update = Seconds(update_90k.max(TICKS_PER_SECOND));
             let depth_s = match window_s {
                 None => (day.day().end() - day.day().start()).num_seconds(),
                 // §5.3.1.2: what is listed is available, also when the camera is away for longer.
@@ -166,8 +199,81 @@ fn write_mpd_start(
     }
 }
 
-/// Writes the segments of `track` that are in `runs`, in a Period that starts at `start`.
-fn write_adaptation_set(track: &Track, runs: &Runs, start: MediaTime, document: &mut Builder) {
+/// `ProducerReferenceTime@id`.
+const REFERENCE_TIME: u8 = 0;
+
+/// What is told of segments that are not complete, for players with low latency.
+struct Growing {
+    /// Those of each track.
+    expected: [Vec<Expected>; TrackKind::COUNT],
+    /// No chunk is longer, 1/90000 s.
+    chunk_90k: u64,
+    /// Whether all are listed long before they come.
+    is_even: bool,
+    /// After so long, something is to be listed that was not, 1/90000 s.
+    update_90k: u64,
+}
+
+impl Growing {
+    /// From a chunk's last picture to the screen: recording, the way, decoding, and that a chunk is late, 1/90000 s.
+    const SLACK_90K: u64 = TICKS_PER_SECOND * 7 / 10;
+
+    fn of(day: &DayTimeline, now: WallTime) -> Self {
+        let expected = TrackKind::ALL.map(|kind| day.expected(kind, now));
+        let edges = TrackKind::ALL.map(|kind| day.edge(kind));
+        let chunks = edges.iter().flatten().map(|edge| edge.part_target_90k);
+        // Only what is even is listed long before it comes. dash.js looks no more often than each second.
+        let is_even = expected.iter().all(|expected| expected.len() != 1);
+        Self {
+            expected,
+            chunk_90k: chunks.max().unwrap_or_default().into(),
+            is_even,
+            update_90k: match is_even {
+                true => day.max_duration_90k().into(),
+                false => TICKS_PER_SECOND,
+            },
+        }
+    }
+
+    fn of_track(&self, track: &Track) -> GrowingTrack<'_> {
+        let expected = &self.expected[track.kind() as usize];
+        let newest = track.segments().last().map(|segment| segment.duration_90k);
+        let length_90k = expected.first().map(|first| first.duration_90k).or(newest);
+        GrowingTrack {
+            expected,
+            early_90k: u64::from(length_90k.unwrap_or_default()).saturating_sub(self.chunk_90k),
+        }
+    }
+
+    /// Writes how far behind players are to be (annex K), ms.
+    fn write_service(&self, text: &mut String) {
+        let update_90k = if self.is_even { 0 } else { self.update_90k };
+        let target_ms = (self.chunk_90k + update_90k + Self::SLACK_90K) * 1000 / TICKS_PER_SECOND;
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "<ServiceDescription id=\"0\"><Latency referenceId=\"{REFERENCE_TIME}\" target=\"{target_ms}\"/>\
+             <PlaybackRate min=\"0.96\" max=\"1.04\"/></ServiceDescription>"
+        );
+    }
+}
+
+/// The same of one track.
+struct GrowingTrack<'g> {
+    expected: &'g [Expected],
+    /// How long before its end a segment can be asked for (`availabilityTimeOffset`): its first chunk is there.
+    early_90k: u64,
+}
+
+/// Writes the segments of `track` that are in `runs`, in a Period that starts at `start`; and those that are
+/// `growing`, where it is the newest Period.
+fn write_adaptation_set(
+    track: &Track,
+    runs: &Runs,
+    start: MediaTime,
+    growing: Option<&Growing>,
+    document: &mut Builder,
+) {
     let Some(init) = init_of(track, runs) else {
         return;
     };
@@ -179,6 +285,15 @@ fn write_adaptation_set(track: &Track, runs: &Runs, start: MediaTime, document: 
         "<AdaptationSet id=\"{id}\" contentType=\"{content}\" mimeType=\"{content}/mp4\" \
          segmentAlignment=\"true\" startWithSAP=\"1\">"
     );
+    if growing.is_some() {
+        // §5.12: media time is the time of capture.
+        let (ticks, time) = (start.ticks(), xs_date_time(start.media_to_wall()));
+        let _ = write!(
+            text,
+            "<ProducerReferenceTime id=\"{REFERENCE_TIME}\" type=\"captured\" wallClockTime=\"{time}\" \
+             presentationTime=\"{ticks}\"/>"
+        );
+    }
     if kind == TrackKind::Preview {
         // A set of its own: its keyframes are not those of the video, and segmentAlignment is of a
         // set (§5.3.3.2).
@@ -211,7 +326,8 @@ fn write_adaptation_set(track: &Track, runs: &Runs, start: MediaTime, document: 
         }
     }
     let media = format!("{}-", kind.letter());
-    write_template(kind, init, runs, start, &media, document);
+    let growing = growing.map(|growing| growing.of_track(track));
+    write_template(kind, init, runs, start, &media, growing, document);
     let text = document.text();
     text.push_str("</Representation></AdaptationSet>");
 }
@@ -226,26 +342,44 @@ fn init_of<'t>(track: &'t Track, runs: &Runs) -> Option<&'t Init> {
     track.inits().get(usize::from(runs.init()?))
 }
 
-/// Writes where the segments in `runs` are: their names are `media` and their start.
+/// Writes where the segments in `runs` and those that grow are: their names are `media` and their start.
 fn write_template(
     kind: TrackKind,
     init: &Init,
     runs: &Runs,
     start: MediaTime,
     media: &str,
+    growing: Option<GrowingTrack<'_>>,
     document: &mut Builder,
 ) {
     // Writing to a String cannot fail.
     let _ = write!(
         document.text(),
         "<SegmentTemplate timescale=\"{TICKS_PER_SECOND}\" presentationTimeOffset=\"{}\" \
-         initialization=\"../{}\" media=\"../{media}$Time$.m4s\"><SegmentTimeline>",
+         initialization=\"../{}\" media=\"../{media}$Time$.m4s\"",
         start.ticks(),
         init_name(kind, init.hash),
     );
+    if let Some(growing) = &growing {
+        let offset = Seconds(growing.early_90k);
+        let _ = write!(
+            document.text(),
+            " availabilityTimeOffset=\"{offset}\" availabilityTimeComplete=\"false\""
+        );
+    }
+    document.text().push_str("><SegmentTimeline>");
     document.growing(runs.frozen());
     let text = document.text();
     runs.write_open(text);
+    let mut end = runs.end();
+    for expected in growing.iter().flat_map(|growing| growing.expected) {
+        text.push_str("<S");
+        if end != Some(expected.start) {
+            let _ = write!(text, " t=\"{}\"", expected.start.ticks());
+        }
+        let _ = write!(text, " d=\"{}\"/>", expected.duration_90k);
+        end = Some(expected.end());
+    }
     text.push_str("</SegmentTimeline></SegmentTemplate>");
 }
 
@@ -274,7 +408,7 @@ fn write_trick_set(video: &Track, runs: &Runs, start: MediaTime, document: &mut 
          width=\"{width}\" height=\"{height}\" frameRate=\"1/{apart_s}\" maxPlayoutRate=\"{faster}\" \
          codingDependency=\"false\">"
     );
-    write_template(kind, init, runs, start, KEYFRAME, document);
+    write_template(kind, init, runs, start, KEYFRAME, None, document);
     let text = document.text();
     text.push_str("</Representation></AdaptationSet>");
 }

@@ -4,6 +4,7 @@
 //! A [`DayTimeline`] is appended to, segment by segment. What it tells players is kept as text that
 //! grows with it ([`GrowingText`]), so that a request costs the same at 0:01 and at 23:59.
 
+mod ahead;
 mod dash;
 mod document;
 mod edge;
@@ -21,6 +22,7 @@ mod spans;
 mod timeline;
 mod track;
 
+pub use ahead::Expected;
 pub use dash::{Presentation, manifest};
 pub use document::{Document, Encoding};
 pub use edge::Edge;

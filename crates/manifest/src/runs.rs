@@ -67,6 +67,11 @@ impl Runs {
         self.start
     }
 
+    /// Where its last segment ends.
+    pub(crate) const fn end(&self) -> Option<MediaTime> {
+        self.end
+    }
+
     /// How many segments it has.
     pub(crate) const fn len(&self) -> usize {
         self.len

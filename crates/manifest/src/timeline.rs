@@ -3,7 +3,7 @@
 use dayreel_core::{Day, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind};
 
 use crate::{
-    Init, Part, Segment, Track,
+    Init, Part, Segment, Slice, Track,
     parts::OpenSegment,
     spans::{Link, Spans},
 };
@@ -203,6 +203,17 @@ impl DayTimeline {
             && ends.saturating_add(GAP_90K) >= first.start
             && self.spans.is_in_newest(kind);
         goes_on.then_some(open)
+    }
+
+    /// Where the parts are that there are of the segment of `kind` that is being recorded and starts at `start`, one
+    /// after another.
+    pub fn open_bytes(&self, kind: TrackKind, start: MediaTime) -> Option<Slice> {
+        let parts = &self.track(kind).open()?.parts;
+        let first = parts.first().filter(|first| first.start == start)?;
+        Some(Slice {
+            len_bytes: parts.iter().map(|part| part.bytes.len_bytes).sum(),
+            ..first.bytes
+        })
     }
 
     /// Appends `segment` as a day index lists it: how many discontinuities come before it is known.

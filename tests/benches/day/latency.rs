@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use dayreel_testcam::{AudioCodec, Camera, Gop, PictureSettings, Settings, Source, pattern};
+use anyhow::{Context as _, Result};
+use dayreel_testcam::{AudioCodec, Camera, Gop, PictureSettings, Settings, Source};
 use dayreel_tests::{
-    players::{Player, Run, RunReport, Scene, Seen, Step, scene::CAMERA},
+    players::{Player, Run, RunReport, Scene, Seen, Step, scene::CAMERA, verdict::ages_ms},
     process::{Nginx, wait_until},
 };
 
@@ -65,8 +65,12 @@ fn of_gop(gop_s: f64) -> Result<()> {
     let mut ts = run(Player::HlsPlain);
     ts.name = "MPEG-TS-in-hls.js".to_owned();
     ts.url = scene.server.url(&format!("/{CAMERA}/live/playlist.m3u8"));
+    let mut growing = run(Player::Dash);
+    growing.name = "dash.js-low-latency".to_owned();
+    growing.url.push_str("?latency=low");
     for runs in [
-        vec![run(Player::Hls), run(Player::Dash)],
+        vec![run(Player::Hls), growing],
+        vec![run(Player::Dash)],
         vec![run(Player::HlsPlain), ts],
         vec![
             scene.page("hls", steps.clone()),
@@ -120,31 +124,7 @@ fn print_row(gop_s: f64, run: &RunReport) -> Result<()> {
         println!("| {gop_s} s | {} | {error} | | | |", run.name);
         return Ok(());
     }
-    let seen = run.steps.iter().find_map(|step| match step {
-        Seen::Glance { at_ms, gray } => Some((at_ms, gray)),
-        _ => None,
-    });
-    let (at_ms, gray) = seen.context("nothing was looked at")?;
-    let luma = fs::read(gray)?;
-    let (width, height) = SIZE;
-    let stride = usize::try_from(width)?;
-    let pictures = luma.chunks_exact(stride * usize::try_from(height)?);
-    ensure!(pictures.len() == at_ms.len(), "{} pictures", pictures.len());
-    let mut ages_ms: Vec<f64> = pictures
-        .zip(at_ms)
-        .filter_map(|(luma, at_ms)| {
-            let read = pattern::read(luma, width, height, stride)?;
-            Some(at_ms - read.wall_ms as f64)
-        })
-        .collect();
-    ensure!(
-        ages_ms.len() * 10 >= at_ms.len() * 9,
-        "{}: {} of {} pictures can be read",
-        run.name,
-        ages_ms.len(),
-        at_ms.len()
-    );
-    ages_ms.sort_by(f64::total_cmp);
+    let ages_ms = ages_ms(run, SIZE)?;
     let at = |share: usize| ages_ms[(ages_ms.len() - 1) * share / 100] / 1000.0;
     let freeze = run.steps.iter().find_map(|step| match step {
         Seen::Watch(watch) => Some(watch.stalls.longest_freeze_ms),

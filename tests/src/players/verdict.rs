@@ -1,5 +1,7 @@
 //! What must hold of a run; each function returns what does not, in words.
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 use dayreel_testcam::{PatternReading, pattern};
 
@@ -26,6 +28,39 @@ const EDGE_SLACK_S: f64 = 8.0;
 pub fn none(problems: &[String]) -> Result<()> {
     ensure!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(())
+}
+
+/// How old the pictures of a glance, of that width and height, were on the screen, ms, ascending: by their own clock,
+/// which is that of this machine.
+///
+/// # Errors
+/// There was no glance, or a tenth of its pictures cannot be read.
+pub fn ages_ms(run: &RunReport, (width, height): (u32, u32)) -> Result<Vec<f64>> {
+    let seen = run.steps.iter().find_map(|step| match step {
+        Seen::Glance { at_ms, gray } => Some((at_ms, gray)),
+        _ => None,
+    });
+    let (at_ms, gray) = seen.context("nothing was looked at")?;
+    let luma = fs::read(gray)?;
+    let stride = usize::try_from(width)?;
+    let pictures = luma.chunks_exact(stride * usize::try_from(height)?);
+    ensure!(pictures.len() == at_ms.len(), "{} pictures", pictures.len());
+    let mut ages_ms: Vec<f64> = pictures
+        .zip(at_ms)
+        .filter_map(|(luma, at_ms)| {
+            let read = pattern::read(luma, width, height, stride)?;
+            Some(at_ms - read.wall_ms as f64)
+        })
+        .collect();
+    ensure!(
+        ages_ms.len() * 10 >= at_ms.len() * 9,
+        "{}: {} of {} pictures can be read",
+        run.name,
+        ages_ms.len(),
+        at_ms.len()
+    );
+    ages_ms.sort_by(f64::total_cmp);
+    Ok(ages_ms)
 }
 
 /// Nobody sees a shorter wait, in ms. Who plays with low latency has half a second, and a part may come late on

@@ -181,6 +181,7 @@ impl<'a> Run<'a> {
                 false => Presentation::Live {
                     now,
                     window_s: None,
+                    low_latency: false,
                 },
             };
             let mpd = text(manifest(&timeline, presentation, Encoding::Identity));

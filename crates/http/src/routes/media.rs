@@ -17,7 +17,7 @@ use crate::{
     crowd::Crowd,
     error::ApiError,
     file_body::{IMMUTABLE, MediaHead, file_response, is_known, made_response},
-    routes::waiting,
+    routes::{growing, waiting},
 };
 
 const fn content_type(kind: TrackKind) -> &'static str {
@@ -57,6 +57,17 @@ pub(crate) async fn segment_or_init(
     let asked = MediaName::parse(&name).ok_or_else(absent)?;
     match asked {
         MediaName::Segment(kind, start) => {
+            waiting::for_segment(&app, &archive, &request, kind, start).await?;
+            if archive.open_segment(kind, start).is_some() {
+                let place = bodies.place(&request)?;
+                return Ok(growing::response(
+                    content_type(kind),
+                    archive,
+                    kind,
+                    start,
+                    place,
+                ));
+            }
             let found = web::block(move || archive.segment(kind, start)).await;
             let slice = found
                 .map_err(|e| ApiError::internal(&e))??

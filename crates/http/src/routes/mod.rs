@@ -4,6 +4,7 @@ mod absent;
 mod api;
 mod export;
 mod frame;
+mod growing;
 mod health;
 mod live;
 mod media;

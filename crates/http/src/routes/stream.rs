@@ -10,6 +10,8 @@
 //! The media playlists of `today` are of low latency (RFC 8216bis): they list the parts of the newest
 //! segments, and one that is asked for with `_HLS_msn` is sent when it lists that.
 //!
+//! With `?latency=low`, the MPD of `today` lists segments while they are recorded, and they are sent as they grow.
+//!
 //! With `?window=SECONDS`, of `today` only: its last seconds, for tiles and for devices that have no
 //! room for the list of a day.
 
@@ -87,13 +89,21 @@ pub(crate) fn routes(routes: &mut Routes) {
         of_keyframes,
         keyframes,
     ));
-    let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH);
+    let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH).query(
+        "latency",
+        "List segments of `today` while they are recorded",
+        one_of(&["low"]),
+        "low",
+    );
     routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, of_manifest, mpd));
     let of_media = says(
         "get_segment",
         "A segment, a part of one, its keyframe or an init segment",
     )
-    .details("A part that is the next to be recorded is sent when it is there.")
+    .details(
+        "A part that is the next to be recorded is sent when it is there; a segment that is being recorded is sent \
+         as it grows.",
+    )
     .path(
         "name",
         "As playlists and manifests say it",
@@ -165,6 +175,8 @@ struct Query {
     skip: Option<String>,
     /// List so many seconds only.
     window: Option<String>,
+    /// `low`: list segments before they are complete.
+    latency: Option<String>,
 }
 
 impl Query {
@@ -176,6 +188,15 @@ impl Query {
             return Err(ApiError::invalid("window is for `today` only"));
         }
         in_range("window", text, &WINDOWS_S, " of seconds").map(Some)
+    }
+
+    fn is_low_latency(&self, day: &AskedDay) -> Result<bool, ApiError> {
+        match self.latency.as_deref() {
+            None => Ok(false),
+            Some("low") if !day.finished => Ok(true),
+            Some("low") => Err(ApiError::invalid("latency is for `today` only")),
+            Some(_) => Err(ApiError::invalid("latency is `low`, or left out")),
+        }
     }
 
     fn extent(&self, day: &AskedDay) -> Result<Extent, ApiError> {
@@ -310,12 +331,14 @@ async fn mpd(
 ) -> Result<HttpResponse, ApiError> {
     let day = find_day(&*app.camera(&path.0)?, &path.1).await?;
     let window_s = query.window_s(&day)?;
+    let low_latency = query.is_low_latency(&day)?;
     let encoding = accepted_encoding(&request);
     let presentation = match day.finished {
         true => Presentation::Finished,
         false => Presentation::Live {
             now: app.clock().now(),
             window_s,
+            low_latency,
         },
     };
     let document =

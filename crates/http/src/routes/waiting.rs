@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use dayreel_archive::CameraArchive;
 use dayreel_core::{Kind, MediaTime, TrackKind};
-use dayreel_manifest::Edge;
+use dayreel_manifest::{DayTimeline, Edge};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{app::App, error::ApiError};
@@ -97,8 +97,38 @@ pub(super) async fn for_part(
     wait(app, archive, request, kind, |edge| edge.end > start).await
 }
 
+/// Waits for the segment of the track `kind` that begins at `start` to begin, if low-latency DASH lists it.
+///
+/// # Errors
+/// 429 where the client waits for too much already; 503 where nothing comes.
+pub(super) async fn for_segment(
+    app: &App,
+    archive: &CameraArchive,
+    request: &HttpRequest,
+    kind: TrackKind,
+    start: MediaTime,
+) -> Result<(), ApiError> {
+    let now = app.clock().now();
+    let is_expected = |today: &DayTimeline| {
+        let expected = today.expected(kind, now);
+        expected.iter().any(|expected| expected.start == start)
+    };
+    if !archive
+        .today_of(kind)
+        .is_some_and(|today| is_expected(&today.timeline()))
+    {
+        return Ok(());
+    }
+    wait(app, archive, request, kind, |edge| edge.end > start).await
+}
+
 fn edge(archive: &CameraArchive, kind: TrackKind) -> Option<Edge> {
     archive.today_of(kind)?.timeline().edge(kind)
+}
+
+/// For how long it is waited for more.
+pub(super) fn patience(edge: &Edge) -> Duration {
+    Duration::from_secs((MOST_TARGETS * edge.target_s).min(MOST_S))
 }
 
 async fn wait(
@@ -119,9 +149,7 @@ async fn wait(
         if place.is_none() {
             place = Some(app.waits().place(request)?);
         }
-        let until = *until.get_or_insert_with(|| {
-            Instant::now() + Duration::from_secs((MOST_TARGETS * edge.target_s).min(MOST_S))
-        });
+        let until = *until.get_or_insert_with(|| Instant::now() + patience(&edge));
         if !matches!(timeout_at(until, growth.changed()).await, Ok(Ok(()))) {
             let message = "what was waited for is not recorded: the camera delivers nothing";
             return Err(ApiError::new(

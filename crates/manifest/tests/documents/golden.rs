@@ -51,6 +51,7 @@ fn live_manifest(day: &DayTimeline, now_90k: u64) -> Vec<u8> {
         Presentation::Live {
             now,
             window_s: None,
+            low_latency: false,
         },
         Encoding::Identity,
     )
@@ -323,6 +324,7 @@ fn the_first_documents_wait_for_sound_that_has_begun_but_not_for_ever() {
             Presentation::Live {
                 now,
                 window_s: None,
+                low_latency: false,
             },
             Encoding::Identity,
         );

@@ -39,6 +39,7 @@ pub(crate) fn check(day: &DayTimeline) {
                 Presentation::Live {
                     now,
                     window_s: None,
+                    low_latency: false,
                 },
                 encoding,
             )

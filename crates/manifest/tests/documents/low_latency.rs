@@ -1,7 +1,7 @@
 //! Playlists of a live day whose segments are recorded part by part.
 
 use dayreel_core::{MediaTime, TrackKind};
-use dayreel_manifest::{DayTimeline, Extent, Part, Slice};
+use dayreel_manifest::{DayTimeline, Encoding, Extent, Part, Presentation, Slice, manifest};
 
 use crate::{
     camera::{MIDNIGHT_90K, Recorded, SECOND, append, empty_day, init, segment},
@@ -162,4 +162,17 @@ fn a_segment_without_parts_is_listed_as_ever() {
     record(&mut day, VIDEO, MIDNIGHT_90K + u64::from(SEGMENT_90K), 0, 2);
     let second = text(&day, Extent::Whole);
     assert_eq!(second.matches("#EXT-X-PART:").count(), 2, "{second}");
+}
+
+/// Of the pictures, two segments are expected: three parts of the first are there.
+#[test]
+fn an_mpd_of_low_latency_lists_what_is_to_come() {
+    let recorded_90k = 6 * u64::from(SEGMENT_90K) + 3 * u64::from(PART_90K);
+    let presentation = Presentation::Live {
+        now: MediaTime::from_ticks(MIDNIGHT_90K + recorded_90k).media_to_wall(),
+        window_s: None,
+        low_latency: true,
+    };
+    let text = manifest(&day(), presentation, Encoding::Identity).unwrap();
+    assert_golden("low_latency.mpd", &text.to_vec());
 }

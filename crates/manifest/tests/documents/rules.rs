@@ -40,7 +40,11 @@ pub(crate) fn dash_of(day: &DayTimeline, window_s: Option<u64>) -> Option<Vec<Pe
     let now = MediaTime::from_ticks(MIDNIGHT_90K).media_to_wall();
     let text = manifest(
         day,
-        Presentation::Live { now, window_s },
+        Presentation::Live {
+            now,
+            window_s,
+            low_latency: false,
+        },
         Encoding::Identity,
     )?;
     Some(dash_reader::read(&text.to_vec()).1)
