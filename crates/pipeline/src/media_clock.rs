@@ -67,6 +67,17 @@ pub struct Arrival {
     pub steady_90k: u64,
 }
 
+impl Arrival {
+    /// What arrived then, by today's reading of the wall clock: that it was set since is no news.
+    pub(crate) fn at(self, steady_90k: u64) -> Self {
+        let age_90k = self.steady_90k.saturating_sub(steady_90k);
+        Self {
+            wall: MediaTime::from_ticks(self.wall.ticks().saturating_sub(age_90k)),
+            steady_90k: self.steady_90k.saturating_sub(age_90k),
+        }
+    }
+}
+
 /// Where an access unit stands in media time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {

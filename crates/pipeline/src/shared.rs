@@ -125,13 +125,22 @@ impl Shared {
         }
     }
 
-    /// Stamps an access unit that has just arrived; see [`MediaClock::stamp`].
-    pub(crate) fn stamp(&self, track: TrackKind, pts_90k: Option<u64>) -> Option<Stamp> {
-        let mut media_clock = self.media_clock.lock();
-        let arrival = Arrival {
+    /// What arrives now.
+    pub(crate) fn arrival(&self) -> Arrival {
+        Arrival {
             wall: MediaTime::wall_to_media(self.clock.now()),
             steady_90k: ticks(self.clock.steady()),
-        };
+        }
+    }
+
+    /// Stamps an access unit that arrived then; see [`MediaClock::stamp`].
+    pub(crate) fn stamp(
+        &self,
+        track: TrackKind,
+        pts_90k: Option<u64>,
+        arrival: Arrival,
+    ) -> Option<Stamp> {
+        let mut media_clock = self.media_clock.lock();
         let stamp = media_clock.stamp(track, pts_90k, arrival);
         if stamp.is_none() && track == TrackKind::Video {
             // It is dropped, but the camera is not silent.

@@ -29,7 +29,7 @@ use crate::{
     panics,
     session::{Event, Parts},
     track::turns::{Turn, Turns},
-    transcode,
+    transcode::{self, Entries},
 };
 
 /// So long before its first access unit the segment of a span starts.
@@ -56,11 +56,12 @@ pub(crate) fn build(
         mut elements,
         parser,
         late,
+        entries,
     } = chain(payload, caps, parts)?;
     elements.push(tee.clone());
     pipeline.add_many(&elements)?;
     gst::Element::link_many(&elements)?;
-    stamp(kind, &parser, late, parts)?;
+    stamp(kind, &parser, late, entries, parts)?;
     renew_recording(kind, &tee, parts)?;
     parts.attach(kind, &tee)?;
     for element in elements.iter().rev() {
@@ -77,6 +78,8 @@ struct Chain {
     parser: gst::Element,
     /// By how much the content of an access unit is later than its timestamp says.
     late: gst::ClockTime,
+    /// When the pictures came that are converted.
+    entries: Option<Entries>,
 }
 
 fn chain(payload: Payload, caps: &gst::CapsRef, parts: &Arc<Parts>) -> Result<Chain, Error> {
@@ -91,6 +94,7 @@ fn chain(payload: Payload, caps: &gst::CapsRef, parts: &Arc<Parts>) -> Result<Ch
             ],
             parser,
             late: gst::ClockTime::ZERO,
+            entries: None,
         })
     };
     let audio = |depay| {
@@ -99,6 +103,7 @@ fn chain(payload: Payload, caps: &gst::CapsRef, parts: &Arc<Parts>) -> Result<Ch
             elements: vec![make(depay)?, parser.clone()],
             parser,
             late: gst::ClockTime::ZERO,
+            entries: None,
         })
     };
     let units = |name: &str, format: &str| {
@@ -123,12 +128,13 @@ fn chain(payload: Payload, caps: &gst::CapsRef, parts: &Arc<Parts>) -> Result<Ch
         Payload::AacGeneric => audio("rtpmp4gdepay"),
         Payload::AacLatm => audio("rtpmp4adepay"),
         Payload::OtherVideo(video) => {
-            let (mut elements, parser) = transcode::to_h264(video, parts)?;
+            let (mut elements, parser, entries) = transcode::to_h264(video, parts)?;
             elements.push(make("h264timestamper")?);
             Ok(Chain {
                 elements,
                 parser,
                 late: gst::ClockTime::ZERO,
+                entries: Some(entries),
             })
         }
         Payload::Sound(sound) => to_aac(sound, caps),
@@ -187,6 +193,7 @@ fn to_aac(sound: Sound, caps: &gst::CapsRef) -> Result<Chain, Error> {
         elements,
         parser,
         late,
+        entries: None,
     })
 }
 
@@ -205,6 +212,7 @@ fn stamp(
     kind: TrackKind,
     parser: &gst::Element,
     late: gst::ClockTime,
+    entries: Option<Entries>,
     parts: &Arc<Parts>,
 ) -> Result<(), Error> {
     let pad = parser
@@ -214,6 +222,7 @@ fn stamp(
     let stamper = Mutex::new(Stamper {
         kind,
         late,
+        entries,
         on_loss: parts.shared.settings.on_loss,
         is_hurt: false,
         arriving: gst::FormattedSegment::new(),
@@ -242,6 +251,8 @@ fn stamp(
 struct Stamper {
     kind: TrackKind,
     late: gst::ClockTime,
+    /// Of pictures that are converted.
+    entries: Option<Entries>,
     on_loss: OnLoss,
     /// Packets are missing since the last keyframe.
     is_hurt: bool,
@@ -283,7 +294,14 @@ impl Stamper {
         }
         let pts = unit.pts().map(|pts| self.running_time(pts));
         let pts_90k = pts.map(pts_to_90k);
-        let Some(stamp) = parts.shared.stamp(self.kind, pts_90k) else {
+        let now = parts.shared.arrival();
+        let arrival = self
+            .entries
+            .as_ref()
+            .zip(pts)
+            .and_then(|(entries, pts)| entries.take(pts))
+            .map_or(now, |steady_90k| now.at(steady_90k));
+        let Some(stamp) = parts.shared.stamp(self.kind, pts_90k, arrival) else {
             return (gst::PadProbeReturn::Handled, false);
         };
         let pts = media_to_pts(stamp.media);

@@ -12,7 +12,10 @@
 //! - Full range (JPEG, ITU-T T.871) becomes BT.709 in limited range, because many a player takes
 //!   everything for that. Other colours stay. Either way the stream says what it has (VUI).
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+};
 
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
@@ -43,6 +46,36 @@ const THREADS: u32 = 2;
 /// slow.
 const MOST_WAITING: u32 = 25;
 const MOST_WAITING_BYTES: u32 = 16 << 20;
+/// Pictures between the queue and the parser, with those the decoder made nothing of.
+const MOST_ENTRIES: usize = 256;
+/// Times that differ by less are one.
+const SAME: gst::ClockTime = gst::ClockTime::from_useconds(50);
+
+/// When the pictures came that are being converted, by their running time, on the clock that only runs forward: what a
+/// picture waits for the decoder and the encoder says nothing of the camera's clock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entries(Arc<Mutex<VecDeque<(gst::ClockTime, u64)>>>);
+
+impl Entries {
+    fn push(&self, time: gst::ClockTime, steady_90k: u64) {
+        let mut entries = self.0.lock();
+        if entries.len() >= MOST_ENTRIES {
+            entries.pop_front();
+        }
+        entries.push_back((time, steady_90k));
+    }
+
+    /// When the picture of this time came. They come out in order, so earlier ones are forgotten with it.
+    pub(crate) fn take(&self, time: gst::ClockTime) -> Option<u64> {
+        let mut entries = self.0.lock();
+        let found = entries
+            .iter()
+            .position(|(at, _)| at.nseconds().abs_diff(time.nseconds()) < SAME.nseconds())?;
+        let (_, steady_90k) = entries.remove(found)?;
+        entries.retain(|(at, _)| *at > time);
+        Some(steady_90k)
+    }
+}
 
 /// The elements from the depayloader to the parser of H.264, and once more the latter.
 ///
@@ -51,21 +84,22 @@ const MOST_WAITING_BYTES: u32 = 16 << 20;
 pub(crate) fn to_h264(
     video: OtherVideo,
     parts: &Arc<Parts>,
-) -> Result<(Vec<gst::Element>, gst::Element), glib::BoolError> {
+) -> Result<(Vec<gst::Element>, gst::Element, Entries), glib::BoolError> {
     elements(video, Arc::downgrade(parts))
 }
 
 fn elements(
     video: OtherVideo,
     parts: Weak<Parts>,
-) -> Result<(Vec<gst::Element>, gst::Element), glib::BoolError> {
+) -> Result<(Vec<gst::Element>, gst::Element, Entries), glib::BoolError> {
     let (depay, parse, decode) = match video {
         OtherVideo::Jpeg => ("rtpjpegdepay", None, "jpegdec"),
         // The parser knows which pictures need no other.
         OtherVideo::Mpeg4 => ("rtpmp4vdepay", Some("mpeg4videoparse"), "avdec_mpeg4"),
     };
     let queue = queue()?;
-    watch_load(&queue, parts.clone())?;
+    let entries = Entries::default();
+    watch_load(&queue, entries.clone(), parts.clone())?;
     let mut decoder = gst::ElementFactory::make(decode)
         // A damaged picture is left out; it ends nothing.
         .property("max-errors", -1);
@@ -103,7 +137,7 @@ fn elements(
         units,
         parser.clone(),
     ]);
-    Ok((elements, parser))
+    Ok((elements, parser, entries))
 }
 
 fn queue() -> Result<gst::Element, glib::BoolError> {
@@ -131,14 +165,18 @@ fn encoder() -> Result<gst::Element, glib::BoolError> {
 }
 
 /// Drops what the decoder is too slow for.
-fn watch_load(queue: &gst::Element, parts: Weak<Parts>) -> Result<(), glib::BoolError> {
+fn watch_load(
+    queue: &gst::Element,
+    entries: Entries,
+    parts: Weak<Parts>,
+) -> Result<(), glib::BoolError> {
     let pad = queue
         .static_pad("sink")
         .ok_or_else(|| glib::bool_error!("the queue has no sink pad"))?;
     let weak = queue.downgrade();
     let is_skipping = Mutex::new(false);
     let own = parts.clone();
-    panics::add_probe(&pad, gst::PadProbeType::BUFFER, own, move |_, info| {
+    panics::add_probe(&pad, gst::PadProbeType::BUFFER, own, move |pad, info| {
         let (Some(queue), Some(unit)) = (weak.upgrade(), info.buffer()) else {
             return gst::PadProbeReturn::Ok;
         };
@@ -151,6 +189,14 @@ fn watch_load(queue: &gst::Element, parts: Weak<Parts>) -> Result<(), glib::Bool
             () => Load::Low,
         };
         if may_pass(&mut is_skipping.lock(), load, needs_others) {
+            let segment = pad.sticky_event::<gst::event::Segment>(0);
+            let time = segment.and_then(|event| {
+                let segment = event.segment().downcast_ref::<gst::ClockTime>()?.clone();
+                segment.to_running_time(unit.pts()?)
+            });
+            if let (Some(time), Some(parts)) = (time, parts.upgrade()) {
+                entries.push(time, parts.shared.arrival().steady_90k);
+            }
             return gst::PadProbeReturn::Ok;
         }
         if let Some(parts) = parts.upgrade() {
@@ -334,6 +380,28 @@ mod tests {
         assert!(!pass(High, false), "there is hardly any room");
         assert!(!pass(Low, true), "it needs one that was dropped");
         assert!(pass(Low, false) && pass(High, true));
+    }
+
+    #[test]
+    fn it_is_known_when_a_picture_came_that_comes_out_late() {
+        let entries = Entries::default();
+        let time = |n: u64| 40 * n * gst::ClockTime::MSECOND;
+        // With a picture that is shown before the one it came after.
+        for (came, shown) in [(0, 0), (1, 3), (2, 1), (3, 2), (4, 4)] {
+            entries.push(time(shown), came);
+        }
+        // The decoder makes nothing of the second, and times are rounded on the way.
+        let rounded = |n| time(n) + gst::ClockTime::from_useconds(11);
+        let taken = [0, 2, 3].map(|n| entries.take(rounded(n)));
+        assert_eq!(taken, [Some(0), Some(3), Some(1)]);
+        assert_eq!(entries.take(time(1)), None, "it was passed over");
+        assert_eq!(entries.take(time(4)), Some(4));
+        for came in 0..1000 {
+            entries.push(time(came), came);
+        }
+        assert_eq!(entries.0.lock().len(), MOST_ENTRIES);
+        assert_eq!(entries.take(time(999)), Some(999));
+        assert!(entries.0.lock().is_empty());
     }
 
     /// Three seconds of pictures.

@@ -53,6 +53,27 @@ fn media_time_starts_at_the_wall_clock_and_keeps_exact_rtp_durations() {
     assert!(stamps.iter().all(|stamp| stamp.span == 0));
 }
 
+/// A decoder that takes half as long again as there is time: of 250 pictures 50 are left out, and the one after them
+/// comes out of the encoder right after the one before them.
+#[test]
+fn regression_pictures_left_out_on_a_slow_machine_took_their_time_with_them() {
+    let is_exact = |by_entry: bool| {
+        let mut clock = MediaClock::new();
+        let taken = (0..100_u64).chain(150..250);
+        let stamps = taken.map(|n| {
+            let now = arrival(STEP * if n < 100 { n * 3 / 2 } else { n + 1 });
+            let came = now.at(arrival(n * STEP).steady_90k);
+            let stamp = clock.stamp(VIDEO, Some(n * STEP), if by_entry { came } else { now });
+            (n, stamp.unwrap().media.ticks())
+        });
+        let stamps: Vec<_> = stamps.collect();
+        let first = stamps[0].1;
+        stamps.iter().all(|(n, ticks)| ticks - first == n * STEP)
+    };
+    assert!(is_exact(true));
+    assert!(!is_exact(false), "the hole is no jump of the RTP clock");
+}
+
 #[test]
 fn the_first_picture_is_at_a_whole_millisecond_whoever_begins() {
     for sound_first in [false, true] {
