@@ -100,9 +100,8 @@ fn who_watches_a_day_that_expires_is_told() -> Result<()> {
     let date = yesterday.to_string();
     let weekday = yesterday.weekday_number().to_string();
     let client = served.server.client();
-    let kept_bytes = client.get_json("/api/storage")?["cameras"][0]["kept_bytes"]
-        .as_u64()
-        .context("the server has not looked yet")?;
+    let kept_bytes = || client.get_json("/api/storage").ok()?["cameras"][0]["kept_bytes"].as_u64();
+    let kept_bytes = wait_until(PATIENCE, kept_bytes).context("the server has not looked yet")?;
 
     let over = AtomicBool::new(false);
     let viewers = [(&date, "video"), (&weekday, "video"), (&date, "audio")];
