@@ -103,10 +103,9 @@ pub fn manifest(
             }
         }
         // Who is near the live edge does not wind.
-        let low_latency = growing.is_some();
         if let Some(runs) = timelines[TrackKind::Video as usize]
             .get(index)
-            .filter(|_| !low_latency)
+            .filter(|_| growing.is_none())
         {
             write_trick_set(
                 tracks[TrackKind::Video as usize],

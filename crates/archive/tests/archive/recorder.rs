@@ -1,6 +1,6 @@
 //! What is recorded is listed, survives restarts, and turns at midnight.
 
-use std::{fs, os::unix::fs::FileExt as _, sync::Arc};
+use std::{fs, ops::Range, os::unix::fs::FileExt as _, sync::Arc};
 
 use crate::common::{
     CHUNK_90K, Camera, bytes_of, chunk, init, init_created, media, open, record, sound_init, wall,
@@ -8,7 +8,7 @@ use crate::common::{
 use chrono_tz::{Europe::Berlin, Tz};
 use dayreel_archive::{CameraArchive, Error, Piece, verify};
 use dayreel_core::{
-    GapCause, MediaTime, TICKS_PER_SECOND,
+    GapCause, MediaTime, TICKS_PER_SECOND, TrackKind,
     TrackKind::{Audio, Preview, Video},
 };
 use dayreel_manifest::{Encoding, Extent, media_playlist};
@@ -356,21 +356,26 @@ fn a_sub_stream_is_recorded_beside_the_main_stream_and_ends_for_itself() {
     assert!(of("playlist.m3u8").contains("\npreview.m3u8\n"));
 }
 
+/// Records chunks of those numbers, of which the first is at `start` and four are a segment.
+fn picture_and_sound(camera: &Camera, start: u64) -> impl FnMut(TrackKind, Range<u64>) + use<> {
+    let mut recorder = camera.archive.recorder();
+    recorder.append(Video, Piece::Init(init(40))).unwrap();
+    recorder.append(Audio, Piece::Init(sound_init())).unwrap();
+    move |kind, numbers| {
+        for number in numbers {
+            let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
+            recorder.append(kind, piece).unwrap();
+        }
+    }
+}
+
 /// Who follows the sound over midnight would be told that there is none.
 #[test]
 fn regression_today_was_the_new_day_before_its_sound_had_begun() {
     let root = tempfile::tempdir().unwrap();
     let camera = open(root.path(), Tz::UTC, "2026-11-22T23:59:50Z");
-    let mut recorder = camera.archive.recorder();
-    recorder.append(Video, Piece::Init(init(40))).unwrap();
-    recorder.append(Audio, Piece::Init(sound_init())).unwrap();
     let start = media("2026-11-22T23:59:48Z");
-    let mut append = |kind, numbers: std::ops::Range<u64>| {
-        for number in numbers {
-            let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
-            recorder.append(kind, piece).unwrap();
-        }
-    };
+    let mut append = picture_and_sound(&camera, start);
     // The rest of the old day, and what completes the first segment of the new.
     append(Video, 0..12);
     append(Audio, 0..12);
@@ -391,16 +396,8 @@ fn regression_today_was_the_new_day_before_its_sound_had_begun() {
 fn regression_who_plays_with_low_latency_stood_still_at_midnight() {
     let root = tempfile::tempdir().unwrap();
     let camera = open(root.path(), Tz::UTC, "2026-11-22T23:59:50Z");
-    let mut recorder = camera.archive.recorder();
-    recorder.append(Video, Piece::Init(init(40))).unwrap();
-    recorder.append(Audio, Piece::Init(sound_init())).unwrap();
     let start = media("2026-11-22T23:59:45Z");
-    let mut append = |kind, numbers: std::ops::Range<u64>| {
-        for number in numbers {
-            let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
-            recorder.append(kind, piece).unwrap();
-        }
-    };
+    let mut append = picture_and_sound(&camera, start);
     let parts = |date| playlist(&camera, date).matches("#EXT-X-PART:").count();
     append(Audio, 0..17);
     append(Video, 0..16);
@@ -436,16 +433,8 @@ fn regression_who_plays_with_low_latency_stood_still_at_midnight() {
 fn each_track_turns_at_its_own_first_segment() {
     let root = tempfile::tempdir().unwrap();
     let camera = open(root.path(), Tz::UTC, "2026-11-22T23:59:50Z");
-    let mut recorder = camera.archive.recorder();
-    recorder.append(Video, Piece::Init(init(40))).unwrap();
-    recorder.append(Audio, Piece::Init(sound_init())).unwrap();
     let start = media("2026-11-22T23:59:45Z");
-    let mut append = |kind, numbers: std::ops::Range<u64>| {
-        for number in numbers {
-            let piece = chunk(start + number * CHUNK_90K, number % 4 == 0);
-            recorder.append(kind, piece).unwrap();
-        }
-    };
+    let mut append = picture_and_sound(&camera, start);
     append(Video, 0..13);
     append(Audio, 0..17);
     camera.clock.set(wall("2026-11-23T00:00:02Z"));

@@ -102,8 +102,7 @@ impl Follower {
 
     /// For how long nothing may come.
     fn patience(&self) -> Duration {
-        let today = self.archive.today_of(self.kind);
-        let edge = today.and_then(|today| today.timeline().edge(self.kind));
+        let edge = waiting::edge(&self.archive, self.kind);
         edge.map_or(Duration::ZERO, |edge| waiting::patience(&edge))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use dayreel_archive::CameraArchive;
 use dayreel_core::{Kind, MediaTime, TrackKind};
-use dayreel_manifest::{DayTimeline, Edge};
+use dayreel_manifest::Edge;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{app::App, error::ApiError};
@@ -109,20 +109,18 @@ pub(super) async fn for_segment(
     start: MediaTime,
 ) -> Result<(), ApiError> {
     let now = app.clock().now();
-    let is_expected = |today: &DayTimeline| {
-        let expected = today.expected(kind, now);
-        expected.iter().any(|expected| expected.start == start)
-    };
-    if !archive
+    let expected = archive
         .today_of(kind)
-        .is_some_and(|today| is_expected(&today.timeline()))
-    {
+        .map(|today| today.timeline().expected(kind, now));
+    let mut expected = expected.into_iter().flatten();
+    if !expected.any(|expected| expected.start == start) {
         return Ok(());
     }
     wait(app, archive, request, kind, |edge| edge.end > start).await
 }
 
-fn edge(archive: &CameraArchive, kind: TrackKind) -> Option<Edge> {
+/// How far the playlist of the track `kind` of `today` goes; `None` while it lists nothing.
+pub(super) fn edge(archive: &CameraArchive, kind: TrackKind) -> Option<Edge> {
     archive.today_of(kind)?.timeline().edge(kind)
 }
 
