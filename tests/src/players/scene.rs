@@ -21,6 +21,8 @@ use crate::process::{Server, Setup, wait_until};
 pub const CAMERA: &str = "front";
 /// Pictures a second of it.
 pub const FPS: u32 = 25;
+/// Between the past that is made and what is recorded then: longer than a segment, the last of which may end later.
+const PAUSE: Duration = Duration::from_secs(20);
 /// Keeps what the players saw in a folder of this variable, for people to look at.
 const KEEP: &str = "DAYREEL_PLAYERS_OUT";
 
@@ -109,26 +111,26 @@ impl Scene {
         Ok((scene, preview))
     }
 
-    /// The same, with yesterday and today up to now recorded already, as `media`.
+    /// The same, with yesterday and today up to [`PAUSE`] ago recorded already, as `media`.
     ///
     /// # Errors
     /// Either does not start, or the days cannot be made.
     pub fn start_late_in_the_day(media: &Media) -> Result<Self> {
-        Self::with_past(media, |zone| Period {
-            from: Day::containing(Utc::now(), zone).before(1).start(),
-            to: Utc::now(),
+        Self::with_past(media, |zone, to| Period {
+            from: Day::containing(to, zone).before(1).start(),
+            to,
         })
     }
 
-    /// The same, with the last `hours` recorded already, as `media`.
+    /// The same, with the `hours` up to [`PAUSE`] ago recorded already, as `media`.
     ///
     /// # Errors
     /// Either does not start, or the hours cannot be made.
     pub fn start_with_past(media: &Media, hours: f64) -> Result<Self> {
-        Self::with_past(media, |_| Period::ending(Utc::now(), hours, 1))
+        Self::with_past(media, |_, to| Period::ending(to, hours, 1))
     }
 
-    fn with_past(media: &Media, period: impl FnOnce(Tz) -> Period) -> Result<Self> {
+    fn with_past(media: &Media, period: impl FnOnce(Tz, DateTime<Utc>) -> Period) -> Result<Self> {
         let turn = turn();
         let mut camera = Self::camera()?;
         // Nothing may be recorded before the days are made.
@@ -137,7 +139,8 @@ impl Scene {
         let mut server = Server::start(Self::setup(&camera, zone.name()))?;
         server.stop()?;
         let id = CAMERA.parse()?;
-        make(&server.data_dir(), &[id], zone, period(zone), media)?;
+        let period = period(zone, Utc::now() - PAUSE);
+        make(&server.data_dir(), &[id], zone, period, media)?;
         camera.restart()?;
         server.restart()?;
         Self::of(server, camera, turn)
