@@ -34,6 +34,7 @@ use crate::{
     shared::Shared,
     source::{Arrival, Description, Packets, Role, Tracks as _},
     supervisor::Input,
+    track,
     writer::Writer,
 };
 
@@ -356,6 +357,7 @@ impl FuzzedSession {
 
     /// Ends it, as a session ends. Whether the supervisor would have connected again.
     fn end(self, patience: Duration) -> bool {
+        track::drain(&self.pipeline);
         self.parts.complete(Instant::now() + patience);
         self.pipeline.set_state(gst::State::Null).expect("it ends");
         let mut heard = self.heard.try_iter();

@@ -119,6 +119,7 @@ impl Session {
             let _camera = span_of(&self.parts.shared.settings.id).entered();
             let deadline = Instant::now() + patience;
             self.source.end(patience / 2);
+            track::drain(&self.pipeline);
             let records = self.parts.complete(deadline);
             if self.pipeline.set_state(gst::State::Null).is_err() {
                 debug!(camera = %self.parts.shared.settings.id, "the pipeline did not stop cleanly");

@@ -201,6 +201,19 @@ fn make(name: &str) -> Result<gst::Element, glib::BoolError> {
     gst::ElementFactory::make(name).build()
 }
 
+/// Lets the timestampers of a pipeline give what they hold until later pictures have come, where none come any more.
+/// Their tracks end.
+pub(crate) fn drain(pipeline: &gst::Pipeline) {
+    // By its type: `cmafmux`, which is linked in, crashes who asks it for its factory (gstreamer 0.24.5).
+    let is_timestamper = |element: &&gst::Element| element.type_().name().ends_with("Timestamper");
+    for element in pipeline.children().iter().filter(is_timestamper) {
+        if let Some(entry) = element.static_pad("sink") {
+            // Refused where nothing has come yet.
+            entry.send_event(gst::event::Eos::new());
+        }
+    }
+}
+
 fn filter(caps: gst::Caps) -> Result<gst::Element, glib::BoolError> {
     gst::ElementFactory::make("capsfilter")
         .property("caps", caps)

@@ -120,14 +120,17 @@ fn never_time_out(entry: &gst::Pad) {
 /// another GOP come before the end; the muxer records none of these. The second tells it that there
 /// is nothing to be shown before the first.
 fn close_last_fragment(entry: &gst::Pad) {
-    let end = Mutex::new(None);
+    let end = Mutex::new(None::<End>);
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     entry.add_probe(kinds, move |entry, info| {
         match &info.data {
             Some(gst::PadProbeData::Buffer(unit)) => {
-                let unit_end = unit.pts().opt_add(unit.duration()).or(unit.pts());
                 let mut end = end.lock();
-                *end = unit_end.max(*end);
+                let of_unit = End::of(unit);
+                *end = Some(End {
+                    pts: end.and_then(|end| end.pts).max(of_unit.pts),
+                    ..of_unit
+                });
             }
             Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Eos => {
                 let Some(end) = end.lock().take() else {
@@ -144,11 +147,29 @@ fn close_last_fragment(entry: &gst::Pad) {
     });
 }
 
+/// Where access units end, as they are shown and as they are decoded: earlier, where pictures refer to later ones.
+#[derive(Clone, Copy)]
+struct End {
+    pts: Option<gst::ClockTime>,
+    dts: Option<gst::ClockTime>,
+}
+
+impl End {
+    fn of(unit: &gst::BufferRef) -> Self {
+        let end = |start: Option<gst::ClockTime>| start.opt_add(unit.duration()).or(start);
+        Self {
+            pts: end(unit.pts()),
+            dts: end(unit.dts()),
+        }
+    }
+}
+
 /// An access unit of nothing.
-fn nothing_at(pts: gst::ClockTime) -> gst::Buffer {
+fn nothing_at(end: End) -> gst::Buffer {
     let mut buffer = gst::Buffer::new();
     let gap = buffer.make_mut();
-    gap.set_pts(pts);
+    gap.set_pts(end.pts);
+    gap.set_dts(end.dts);
     gap.set_flags(gst::BufferFlags::GAP | gst::BufferFlags::DROPPABLE);
     buffer
 }
