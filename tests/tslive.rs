@@ -127,6 +127,28 @@ fn every_picture_comes_in_order_with_sound() -> Result<()> {
     Ok(())
 }
 
+/// Many players stay as far behind as they began.
+#[test]
+fn regression_the_first_playlist_was_ten_seconds_behind() -> Result<()> {
+    let stage = Stage::recorded(picture(VideoCodec::H264), 2, 6)?;
+    let media = playlist(&stage, |_| true)?;
+    let first = media
+        .segments
+        .first()
+        .and_then(|first| first.program_date_time);
+    let listed_ns: u64 = media
+        .segments
+        .iter()
+        .map(|segment| segment.duration_ns)
+        .sum();
+    let end_ms =
+        first.context("no date")?.timestamp_millis() + i64::try_from(listed_ns / 1_000_000)?;
+    let behind_ms = i64::try_from(now_ms()?)? - end_ms;
+    // Segments of 1 s, three of them not listed yet; media time is a second off at most.
+    ensure!(behind_ms < 6000, "{behind_ms} ms behind");
+    Ok(())
+}
+
 /// ffmpeg and GStreamer's player open it by its address, and show pictures in order, with sound.
 #[test]
 fn players_open_it() -> Result<()> {

@@ -18,11 +18,12 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_core::{CameraId, Kind};
+use gstreamer as gst;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
 
-use crate::{CameraSettings, Ring};
+use crate::{CameraSettings, Ring, track::media_to_pts};
 
 mod follower;
 mod mux;
@@ -33,6 +34,10 @@ use window::{Fragment, Window};
 
 /// A request waits so long for the first segment: three keyframe intervals of 4 s, and a second.
 const FIRST: Duration = Duration::from_secs(13);
+
+/// So far behind the camera the newest segment may be, beside three of the longest, when the first playlist is sent:
+/// hlssink3 holds back two. Players begin near its end, and many stay as far behind as they began.
+const BEHIND: gst::ClockTime = gst::ClockTime::SECOND;
 
 /// A camera whose last picture is older is away: nobody waits for it.
 const AWAY: Duration = Duration::from_secs(5);
@@ -77,6 +82,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     window: Window,
+    /// The window has come to the present since it was begun.
+    is_current: bool,
     /// There is a follower.
     is_made: bool,
     is_closed: bool,
@@ -95,6 +102,7 @@ impl LiveView {
             idle: settings.timing.live_idle,
             state: Mutex::new(State {
                 window: Window::default(),
+                is_current: false,
                 is_made: false,
                 is_closed: false,
                 last_request: Instant::now(),
@@ -105,7 +113,7 @@ impl LiveView {
         }))
     }
 
-    /// The playlist of now. The first who asks waits for the first segment, for at most 13 s.
+    /// The playlist of now. The first who asks waits until what the ring holds is in segments, for at most 13 s.
     ///
     /// # Errors
     /// See [`LiveError`].
@@ -117,17 +125,28 @@ impl LiveView {
                 let changed = inner.changed.notified();
                 {
                     let mut state = inner.state.lock();
-                    if let Some(playlist) = state.playlist() {
-                        return Ok(playlist);
+                    let playlist = state.playlist();
+                    let is_current = inner.is_current(&mut state);
+                    match (playlist, inner.ask(&mut state)) {
+                        (Some(playlist), asked) if is_current || asked.is_err() => {
+                            return Ok(playlist);
+                        }
+                        (_, asked) => asked?,
                     }
-                    inner.ask(&mut state)?;
                 }
                 changed.await;
             }
         };
-        tokio::time::timeout(FIRST, first)
-            .await
-            .unwrap_or(Err(LiveError::NotYet))
+        match tokio::time::timeout(FIRST, first).await {
+            Ok(first) => first,
+            Err(_) => {
+                let mut state = inner.state.lock();
+                let playlist = state.playlist();
+                // It does not become more current than that.
+                state.is_current |= playlist.is_some();
+                playlist.ok_or(LiveError::NotYet)
+            }
+        }
     }
 
     /// The segment with that number, if it is still held.
@@ -189,6 +208,15 @@ impl State {
 }
 
 impl Inner {
+    /// Whether the window has come to the present.
+    fn is_current(&self, state: &mut State) -> bool {
+        let newest = self.ring.newest().map(|newest| newest.pts);
+        let least =
+            newest.map(|newest| newest.saturating_sub(state.window.most_held_back() + BEHIND));
+        state.is_current |= state.window.end().map(media_to_pts) >= least;
+        state.is_current
+    }
+
     /// Sees to it that the view is made.
     fn ask(self: &Arc<Self>, state: &mut State) -> Result<(), LiveError> {
         if state.is_closed {
@@ -294,6 +322,7 @@ impl Drop for Made {
         if let Some(inner) = self.0.upgrade() {
             let mut state = inner.state.lock();
             state.is_made = false;
+            state.is_current = false;
             state.window.clear();
         }
         // Whoever asked meanwhile asks again, and starts another.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use dayreel_core::{MediaTime, TICKS_PER_SECOND};
 use dayreel_manifest::{LiveSegment, live_playlist, rounded_seconds};
+use gstreamer as gst;
 
 /// Length of a segment, if GOPs are not longer, s. Players stay three of these behind the end
 /// (RFC 8216 §6.3.3).
@@ -120,6 +121,17 @@ impl Window {
             self.drop_oldest();
         }
         self.is_cut = self.next.is_some();
+    }
+
+    /// Where the newest segment ends; `None` if there is none.
+    pub(super) fn end(&self) -> Option<MediaTime> {
+        let newest = self.segments.back();
+        newest.map(|(newest, _)| newest.start.saturating_add(newest.duration_90k.into()))
+    }
+
+    /// How much may have come that is in no segment yet: of the muxer, two, and one that is being made.
+    pub(super) const fn most_held_back(&self) -> gst::ClockTime {
+        gst::ClockTime::from_seconds(3 * self.target_s)
     }
 
     pub(super) fn held_bytes(&self) -> usize {
