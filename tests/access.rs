@@ -120,6 +120,7 @@ fn a_viewer_sees_their_camera_and_nothing_of_another() -> Result<()> {
         ("/{}/", 200),
         ("/{}/stream/today/playlist.m3u8", 200),
         ("/{}/stream/today/manifest.mpd", 200),
+        ("/{}/stream/today/time", 200),
         ("/{}/frame/", 200),
         ("/{}/timelapse/", 200),
         ("/{}/moment/list/", 200),

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use dayreel_testcam::VideoCodec;
 use dayreel_tests::{
     client::Client,
+    followers::{PartsFollower, PatchFollower},
     process::wait_until,
     rules::{
         dash::{manifest, schema, update},
@@ -46,41 +47,29 @@ fn media(client: &Client, uri: &str) -> Result<Vec<u8>> {
     Ok(answer.body)
 }
 
-/// Follows a playlist as players do: each reload waits for the next part, which is asked for before it is
-/// there. Returns the bytes of each part, and the playlist at the end.
+/// Follows a playlist as players do, and asks for each part before it is there. Returns the bytes of each part, and
+/// the playlist at the end.
 fn follow(
     client: &Client,
     track: &str,
-    skip: &str,
+    skip: &'static str,
 ) -> Result<(HashMap<String, Vec<u8>>, LowLatency)> {
     let mut bytes = HashMap::new();
-    let text = client.get_text(&path(track, ""))?;
-    let (mut list, findings) = low_latency::check(&text, 1);
-    findings.assert_none(&text);
-    let end = list.newest().0 + FOLLOWED;
-    while list.newest().0 < end {
-        if let Some(hint) = list.hint.clone() {
+    let (mut follower, findings) = PartsFollower::start(client, path(track, ""), skip, 1)?;
+    findings.assert_none(track);
+    let end = follower.list.newest().0 + FOLLOWED;
+    while follower.list.newest().0 < end {
+        if let Some(hint) = follower.list.hint.clone() {
             let part = media(client, &hint)?;
             bytes.insert(hint, part);
         }
-        let (segment, part) = list.newest();
-        let query = format!("?_HLS_msn={segment}&_HLS_part={part}{skip}");
-        let text = client.get_text(&path(track, &query))?;
-        let (next, findings) = low_latency::check(&text, 1);
-        findings.assert_none(&text);
-        low_latency::check_reload(&list, &next).assert_none(&text);
-        ensure!(
-            next.newest() > list.newest(),
-            "{query} was answered with {:?}",
-            next.newest()
-        );
-        list = next;
+        follower.reload(client)?.assert_none(track);
     }
-    Ok((bytes, list))
+    Ok((bytes, follower.list))
 }
 
 /// Follows a track, and compares what was followed with the segments.
-fn parts_are_segments(client: &Client, track: &str, skip: &str) -> Result<()> {
+fn parts_are_segments(client: &Client, track: &str, skip: &'static str) -> Result<()> {
     let (bytes, list) = follow(client, track, skip)?;
     let mut compared = 0;
     for segment in &list.segments {
@@ -124,11 +113,8 @@ fn segments_are_sent_while_they_are_recorded() -> Result<()> {
     // What is expected of the sound, too, is known after three of its segments.
     let stage = Stage::recorded(picture(VideoCodec::H264), 2, 4)?;
     let client = stage.server.client();
-    let mpd = format!("/{CAMERA}/stream/today/manifest.mpd?latency=low");
-    let expected = manifest::Expected {
-        live: true,
-        epoch: true,
-    };
+    let mpd = mpd("latency=low");
+    let expected = manifest::Expected::TODAY;
     let text = client.get_text(&mpd)?;
     schema::validate(&text)?.assert_valid("low-latency manifest");
     let (told, findings) = manifest::check(&text, expected);
@@ -163,6 +149,99 @@ fn segments_are_sent_while_they_are_recorded() -> Result<()> {
         let status = if day == "today" { 400 } else { 404 };
         client.get(&path)?.expect(status)?;
     }
+    Ok(())
+}
+
+/// The MPD without its times of publication.
+fn listed(text: &str) -> String {
+    let mut listed = text.to_owned();
+    for (start, end) in [
+        ("publishTime=\"", "\""),
+        ("<PatchLocation>", "<"),
+        ("direct:2014\"", "/>"),
+    ] {
+        let from = listed.find(start).map_or(0, |at| at + start.len());
+        let len = listed[from..].find(end).unwrap_or(0);
+        listed.replace_range(from..from + len, "");
+    }
+    listed
+}
+
+fn folder() -> String {
+    format!("/{CAMERA}/stream/today/")
+}
+
+fn mpd(query: &str) -> String {
+    format!("{}manifest.mpd?{query}", folder())
+}
+
+/// DASH: who asks for patches only has what the MPD says, also after a break.
+#[test]
+fn patches_make_the_mpd_that_is_sent_whole() -> Result<()> {
+    let mut stage = Stage::recorded(picture(VideoCodec::H264), 2, 4)?;
+    let client = stage.server.client();
+    let start = |query| PatchFollower::start(&client, &folder(), query);
+    let mut followed = [start("latency=low")?, start("")?];
+    let breaks = |text: &str| text.matches("<Period ").count();
+    let at_first = followed.each_ref().map(|one| breaks(&one.text));
+    for is_after_break in [false, true] {
+        if is_after_break {
+            stage.camera.restart_with(|_| ())?;
+        }
+        let mut refreshes = 0;
+        let ended = wait_until(PATIENCE, || {
+            refreshes += 1;
+            let all = followed.iter_mut().try_for_each(|one| {
+                one.refresh(&client)?.assert_none(&one.text);
+                anyhow::Ok(())
+            });
+            let broken = || {
+                followed
+                    .iter()
+                    .zip(at_first)
+                    .all(|(one, first)| breaks(&one.text) > first)
+            };
+            match all {
+                Ok(()) if refreshes < 40 || (is_after_break && !broken()) => None,
+                all => Some(all),
+            }
+        });
+        ended.context("no break is listed")??;
+        for (one, query) in followed.iter_mut().zip(["latency=low", ""]) {
+            // Between the two requests something may be recorded.
+            let is_same = wait_until(PATIENCE, || {
+                let whole = client.get_text(&mpd(query)).ok()?;
+                one.refresh(&client).ok()?.assert_none(&one.text);
+                (listed(&one.text) == listed(&whole)).then_some(())
+            });
+            is_same.with_context(|| format!("not what is sent whole: {}", one.text))?;
+        }
+    }
+    for one in &followed {
+        schema::validate(&one.text)?.assert_valid("patched manifest");
+        let (patches, wholes) = (one.patches, one.wholes);
+        ensure!(
+            patches > 10 * wholes,
+            "{patches} patches, {wholes} whole MPDs"
+        );
+        ensure!(one.longest_bytes < 2_500, "{} bytes", one.longest_bytes);
+    }
+    for query in [
+        "since=",
+        "since=1",
+        "since=1-1-1.0-1.0",
+        "window=60&since=1-1-1.0-1.0-0.0",
+    ] {
+        client.get(&mpd(query))?.expect(400)?;
+    }
+    // One that nobody was given is not wrong, but no patch tells what is new.
+    let patch = client.get_text(&mpd("since=1-1-1.0-1.0-0.0"))?;
+    ensure!(!patch.contains("sel="), "{patch}");
+    ensure!(
+        !client
+            .get_text(&mpd("window=60"))?
+            .contains("PatchLocation")
+    );
     Ok(())
 }
 

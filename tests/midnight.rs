@@ -15,9 +15,9 @@ use dayreel_tests::stage::Day;
 
 /// From the start of the server to midnight: the camera is found, some segments are recorded, the
 /// players are there.
-const BEFORE: Duration = Duration::from_secs(70);
-/// Recorded before the players come, s.
-const RECORDED_S: u32 = 16;
+const BEFORE: Duration = Duration::from_secs(96);
+/// Recorded before the camera was away for a moment, and in all before the players come, s.
+const RECORDED_S: [u32; 2] = [4, 36];
 /// Played after midnight, ms.
 const AFTER_MS: i64 = 20_000;
 /// A player that waits longer has lost the picture, ms: two segments. Our page opens the new day in HLS, which takes it
@@ -30,8 +30,11 @@ const GAP: Duration = Duration::from_millis(500);
 
 #[test]
 fn who_watches_today_goes_on_over_midnight() -> Result<()> {
-    let (scene, midnight) = Scene::start_before_midnight(BEFORE)?;
-    scene.wait_recorded(RECORDED_S)?;
+    let (mut scene, midnight) = Scene::start_before_midnight(BEFORE)?;
+    // The new day goes on in the second Period, not in the first of a day.
+    scene.wait_recorded(RECORDED_S[0])?;
+    scene.camera.restart_with(|_| ())?;
+    scene.wait_recorded(RECORDED_S[1])?;
     let number = midnight.day.weekday_number();
     let client = scene.server.client();
     let own_number = format!("/{CAMERA}/stream/{number}/playlist.m3u8");
@@ -62,16 +65,14 @@ fn who_watches_today_goes_on_over_midnight() -> Result<()> {
     both_days(&client, &midnight)
 }
 
-/// Whoever had to wait for long lost the picture.
+/// Whoever had to wait for long lost the picture. (Shaka's wait at a gap, which is before the players began, ends for the
+/// browser when it next stops: the picture tells.)
 fn waits(run: &RunReport) -> Vec<String> {
     let stalls = run.steps.iter().filter_map(|step| match step {
         Seen::PlayUntil { stalls, .. } => Some(stalls),
         _ => None,
     });
-    let long = stalls.filter(|stalls| {
-        let mut waits = stalls.waits.iter();
-        waits.any(|wait| wait.duration_ms > LONGEST_WAIT_MS)
-    });
+    let long = stalls.filter(|stalls| stalls.longest_freeze_ms > LONGEST_WAIT_MS);
     long.map(|stalls| format!("{}: {stalls:?}", run.name))
         .collect()
 }
@@ -153,9 +154,8 @@ fn both_days(client: &Client, midnight: &Midnight) -> Result<()> {
     let days = days.as_array().context("no list")?;
     let today: Vec<_> = days.iter().map(|day| day["today"].as_bool()).collect();
     ensure!(today == [Some(false), Some(true)], "{days:?}");
-    for day in days {
-        ensure!(day["gaps"].as_array().is_some_and(Vec::is_empty), "{day}");
-    }
+    let gaps = days.iter().map(|day| day["gaps"].as_array().map(Vec::len));
+    ensure!(gaps.eq([Some(1), Some(0)]), "{days:?}");
     Ok(())
 }
 
@@ -214,7 +214,7 @@ fn gaps_of_a_restart_and_of_a_camera_that_is_away_have_their_causes() -> Result<
 #[test]
 fn a_day_folder_plays_from_a_static_file_server() -> Result<()> {
     let mut scene = Scene::start()?;
-    scene.wait_recorded(RECORDED_S)?;
+    scene.wait_recorded(16)?;
     let (from_ms, to_ms) = scene.spans()?[0];
     ensure!(scene.server.stop()?.success());
     let nginx = Nginx::start(&scene.server.days_dir(CAMERA))?;

@@ -4,9 +4,11 @@
 //! picture on the screen is the one the player says it shows. `DAYREEL_PLAYERS_OUT=folder` keeps
 //! the pictures and screenshots.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, thread, time::Duration};
 
 use anyhow::{Context, Result};
+use chrono::Utc;
+use dayreel_testcam::Source;
 use dayreel_tests::clip;
 use dayreel_tests::foreign::probe;
 use dayreel_tests::make_day::{LOOP_S, Media};
@@ -215,6 +217,24 @@ fn players_cross_the_gap_of_a_restart() -> Result<()> {
     scene.wait_recorded(8)?;
     scene.server.kill()?;
     scene.server.restart_after(GAP)?;
+    cross_the_gap(&scene)
+}
+
+/// The picture is smaller behind the gap: another init segment, in DASH another Period.
+#[test]
+fn players_cross_a_change_of_the_picture() -> Result<()> {
+    let mut scene = Scene::start()?;
+    scene.wait_recorded(8)?;
+    scene.camera.restart_with(|settings| {
+        if let Source::Picture(picture) = &mut settings.source {
+            (picture.width, picture.height) = (640, 360);
+        }
+    })?;
+    cross_the_gap(&scene)
+}
+
+/// Lets players seek to before the only gap of the day, and play on over it.
+fn cross_the_gap(scene: &Scene) -> Result<()> {
     scene.wait_recorded(20)?;
     let spans = scene.spans()?;
     assert_eq!(spans.len(), 2, "{spans:?}");
@@ -230,10 +250,10 @@ fn players_cross_the_gap_of_a_restart() -> Result<()> {
         },
         Step::picture("after"),
     ];
-    let mut runs: Vec<_> = [Player::Hls, Player::ShakaHls, Player::ShakaDash]
+    // dash.js waits at a gap for as long as it lasted, also long after it; our page takes it over.
+    let mut runs: Vec<_> = FOREIGN
         .map(|player| scene.run(player, steps.clone()))
         .into();
-    // dash.js by itself waits at a gap for as long as it lasted; our page takes it over.
     runs.push(scene.page("hls", steps.clone()));
     runs.push(scene.page("dash", steps));
     let mut problems = Vec::new();
@@ -244,6 +264,50 @@ fn players_cross_the_gap_of_a_restart() -> Result<()> {
             problems.extend(landings(run));
         }
         problems.extend(pictures(run, 2)?);
+    }
+    none(&problems)
+}
+
+/// A new Period tells it that there is more behind the gap.
+#[test]
+fn regression_dash_js_stood_still_when_the_camera_had_been_away() -> Result<()> {
+    const ID: &str = "leaving";
+    let mut camera = Scene::camera()?;
+    let scene = Scene::start_with(|setup| {
+        let url = camera.url();
+        setup
+            .cameras
+            .push_str(&format!("[[camera]]\nid = \"{ID}\"\nrtsp = \"{url}\"\n"));
+    })?;
+    scene.wait_recorded_of(ID, 16)?;
+    let steps = vec![
+        Step::Start,
+        Step::PlayUntil {
+            wall_ms: Utc::now().timestamp_millis() + 45_000,
+            deadline_s: 75,
+        },
+        Step::picture("after"),
+    ];
+    let follow = |name: &str, query: &str| {
+        let mut run = scene.run(Player::Dash, steps.clone());
+        run.name = name.to_owned();
+        run.url = scene
+            .server
+            .url(&format!("/{ID}/stream/today/manifest.mpd{query}"));
+        run
+    };
+    let runs = vec![follow("dash", ""), follow("dash-low", "?latency=low")];
+    let reports = thread::scope(|scope| {
+        let played = scope.spawn(|| scene.play(DEADLINE_S, runs));
+        // They have begun by then.
+        scene.wait_recorded_of(ID, 30)?;
+        camera.restart_with(|_| ())?;
+        played.join().expect("the players panicked")
+    })?;
+    let mut problems = Vec::new();
+    for run in &reports {
+        problems.extend(run.complaints());
+        problems.extend(pictures(run, 1)?);
     }
     none(&problems)
 }

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod clip;
+pub mod followers;
 pub mod foreign;
 pub mod independent;
 pub mod make_day;

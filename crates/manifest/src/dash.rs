@@ -1,17 +1,26 @@
 //! MPEG-DASH: the MPD of a day (ISO/IEC 23009-1), over the same segments as HLS.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 use dayreel_core::{MediaTime, TICKS_PER_SECOND, TrackFormat, TrackKind, WallTime};
 
+use self::growing::{Growing, REFERENCE_TIME};
 use crate::{
     DayTimeline, Document, Encoding, Expected, Init, Track,
     document::Builder,
     init_name,
     names::KEYFRAME,
-    number::{Seconds, frame_rate_fraction},
+    number::{Seconds, frame_rate_fraction, two_digits_above},
     runs::Runs,
 };
+
+mod growing;
+mod patch;
+
+pub use patch::{Version, patch};
+
+/// `MPD@id` of `today`, whatever the day: a patch names it.
+const LIVE_ID: &str = "today";
 
 /// How the day is presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,385 +40,440 @@ pub enum Presentation {
 
 /// The MPD of `day`. `None` while no video is recorded.
 ///
-/// A gap is an explicit `S@t` within the Period; a new Period begins only where a codec
-/// configuration changes. While live, the newest Period is shown once all tracks are in it (or one
-/// is three segments late): also for that, `None`.
+/// A new Period begins where a codec configuration changes; while live, also after a gap, where dash.js looks for
+/// more in the same Period for ever. In a finished day a gap is an explicit `S@t`, for players that know one Period
+/// only. The newest Period of a live day is shown once all tracks are in it (or one is three segments late): also
+/// for that, `None`.
 pub fn manifest(
     day: &DayTimeline,
     presentation: Presentation,
     encoding: Encoding,
 ) -> Option<Document> {
-    let first = first_instant(day, presentation).filter(|_| !day.is_empty())?;
-    let held_back = matches!(presentation, Presentation::Live { .. }) && day.is_incomplete();
-    let shown = day.periods().len() - usize::from(held_back);
-    let tracks = TrackKind::ALL.map(|kind| day.track(kind));
-    let windows = match presentation {
-        Presentation::Live { window_s, .. } => {
-            window_s.map(|window_s| tracks.map(|track| track.window(window_s)))
-        }
-        Presentation::Finished => None,
-    };
-    let timelines = TrackKind::ALL.map(|kind| match &windows {
-        Some(windows) => &windows[kind as usize],
-        None => &tracks[kind as usize].periods,
-    });
-    // One of which nothing is listed between others has no AdaptationSet (§5.3.2.2 wants one).
-    let is_left = |index: &usize| {
-        let runs = timelines.iter().filter_map(|runs| runs.get(*index));
-        runs.map(Runs::len).sum::<usize>() > 0
-    };
-    if !(0..shown).any(|index| is_left(&index)) {
-        return None;
-    }
-    let growing = match presentation {
-        Presentation::Live {
-            now,
-            low_latency: true,
-            ..
-        } => Some(Growing::of(day, now)),
-        _ => None,
-    };
+    let mpd = Mpd::of(day, presentation)?;
     let mut document = Builder::new(encoding);
-    let listed = timelines
-        .iter()
-        .filter_map(|runs| runs.iter().find_map(Runs::start));
-    let listed = listed.min().unwrap_or(first);
-    write_mpd_start(
-        day,
-        presentation,
-        growing.as_ref(),
-        first,
-        listed,
-        document.text(),
-    );
-    if let Some(growing) = &growing {
-        growing.write_service(document.text());
-    }
-    for index in (0..shown).filter(is_left) {
-        let start = day.periods()[index];
-        let origin = match presentation {
-            Presentation::Live { .. } => MediaTime::default(),
-            Presentation::Finished => first,
+    mpd.write(mpd.version().as_ref(), &mut document);
+    Some(document.finish())
+}
+
+/// What is written into an MPD.
+struct Mpd<'d> {
+    day: &'d DayTimeline,
+    presentation: Presentation,
+    tracks: [&'d Track; TrackKind::COUNT],
+    /// Where the first Period begins.
+    first: MediaTime,
+    /// How many Periods are shown.
+    shown: usize,
+    /// What of each track and Period is listed, where that is not all.
+    windows: Option<[Vec<Runs>; TrackKind::COUNT]>,
+    growing: Option<Growing>,
+}
+
+impl<'d> Mpd<'d> {
+    fn of(day: &'d DayTimeline, presentation: Presentation) -> Option<Self> {
+        let first = first_instant(day, presentation).filter(|_| !day.is_empty())?;
+        let tracks = TrackKind::ALL.map(|kind| day.track(kind));
+        let (windows, growing) = match presentation {
+            Presentation::Live {
+                now,
+                window_s,
+                low_latency,
+            } => (
+                window_s.map(|window_s| tracks.map(|track| track.window(window_s))),
+                low_latency.then(|| Growing::of(day, now)),
+            ),
+            Presentation::Finished => (None, None),
         };
-        let start = first.max(start);
-        let (id, begin) = (day.periods_gone() + index, start.saturating_since(origin));
-        let (text, begin) = (document.text(), Seconds(begin));
-        let _ = write!(text, "<Period id=\"{id}\" start=\"PT{begin}S\">");
-        let growing = growing.as_ref();
-        let growing = growing.filter(|_| index + 1 == day.periods().len());
-        for (track, timeline) in tracks.into_iter().zip(timelines) {
-            if let Some(runs) = timeline.get(index) {
-                write_adaptation_set(track, runs, start, growing, &mut document);
+        let held_back = matches!(presentation, Presentation::Live { .. }) && day.is_incomplete();
+        let mpd = Self {
+            day,
+            presentation,
+            tracks,
+            first,
+            shown: day.periods().len() - usize::from(held_back),
+            windows,
+            growing,
+        };
+        (0..mpd.shown).any(|index| mpd.lists(index)).then_some(mpd)
+    }
+
+    /// What is listed of the track `kind`, one for each Period.
+    fn timelines(&self, kind: TrackKind) -> &[Runs] {
+        match &self.windows {
+            Some(windows) => &windows[kind as usize],
+            None => &self.tracks[kind as usize].periods,
+        }
+    }
+
+    /// Whether anything is listed in the Period number `index`. One with nothing is not written: it would have no
+    /// AdaptationSet (§5.3.2.2 wants one).
+    fn lists(&self, index: usize) -> bool {
+        let has_some = |kind| {
+            self.timelines(kind)
+                .get(index)
+                .is_some_and(|runs: &Runs| runs.len() > 0)
+        };
+        TrackKind::ALL.into_iter().any(has_some)
+    }
+
+    /// Where the Periods end that are written as one with the one number `first`: in a finished day, those with
+    /// nothing but gaps between them.
+    fn end_of_group(&self, first: usize) -> usize {
+        if matches!(self.presentation, Presentation::Live { .. }) {
+            return first + 1;
+        }
+        let inits =
+            |index: usize| TrackKind::ALL.map(|kind| self.timelines(kind).get(index)?.init());
+        let mut needed = inits(first);
+        let fits = |index: &usize| {
+            let mut pairs = needed.iter_mut().zip(inits(*index));
+            pairs.all(|(needed, init)| init.is_none_or(|init| *needed.get_or_insert(init) == init))
+        };
+        first + 1 + (first + 1..self.shown).take_while(fits).count()
+    }
+
+    /// What grows in the Periods `together`: the newest does.
+    fn growing(&self, together: &Range<usize>) -> Option<&Growing> {
+        let has_newest = together.end == self.day.periods().len();
+        self.growing.as_ref().filter(|_| has_newest)
+    }
+
+    /// Writes it all; where the next version is found is told by `version`.
+    fn write(&self, version: Option<&Version>, document: &mut Builder) {
+        self.write_start(document);
+        if let Some(version) = version {
+            document.varying(|document| version.write_location(document.text()));
+        }
+        if let Some(growing) = &self.growing {
+            growing.write_service(document.text());
+        }
+        let mut next = 0;
+        while next < self.shown {
+            let together = next..self.end_of_group(next);
+            next = together.end;
+            if together.clone().any(|index| self.lists(index)) {
+                self.write_period(&together, document);
             }
         }
-        // Who is near the live edge does not wind.
-        if let Some(runs) = timelines[TrackKind::Video as usize]
-            .get(index)
-            .filter(|_| growing.is_none())
-        {
-            write_trick_set(
-                tracks[TrackKind::Video as usize],
-                runs,
-                start,
-                &mut document,
+        if let Presentation::Live { now, .. } = self.presentation {
+            // ISO/IEC 23009-1 §5.8.4.11, in the order of preference. What is asked for on purpose is right to half the
+            // time of the way; `direct` needs no second request, but is late by what it takes to read the MPD.
+            document.text().push_str(
+                "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:http-iso:2014\" value=\"time\"/>\
+                 <UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"",
             );
+            document.varying(|document| document.text().push_str(&xs_date_time(now)));
+            document.text().push_str("\"/>");
+        }
+        document.text().push_str("</MPD>\n");
+    }
+
+    fn write_start(&self, document: &mut Builder) {
+        let day = self.day;
+        let longest_90k = day.max_duration_90k();
+        // §5.3.1.2: no S@d is longer than maxSegmentDuration, so it is rounded up, to the millisecond.
+        let longest_90k = u64::from(longest_90k).div_ceil(90) * 90;
+        let longest = Seconds(longest_90k);
+        let text = document.text();
+        text.push_str(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
+             profiles=\"urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019",
+        );
+        if self.growing.is_some() {
+            text.push_str(",http://www.dashif.org/guidelines/low-latency-live-v5");
+        }
+        text.push('"');
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            " minBufferTime=\"PT{longest}S\" maxSegmentDuration=\"PT{longest}S\""
+        );
+        match self.presentation {
+            Presentation::Live { now, window_s, .. } => {
+                let growing = self.growing.as_ref();
+                let update_90k = growing.map_or(longest_90k, |growing| growing.update_90k);
+                let update = Seconds(update_90k.max(TICKS_PER_SECOND));
+                let depth_s = match window_s {
+                    None => (day.day().end() - day.day().start()).num_seconds(),
+                    // §5.3.1.2: what is listed is available, also when the camera is away for longer.
+                    Some(_) => (now - self.listed().media_to_wall()).num_seconds().max(0) + 1,
+                };
+                let delay = Seconds(3 * longest_90k);
+                let _ = write!(
+                    text,
+                    " type=\"dynamic\" id=\"{LIVE_ID}\" availabilityStartTime=\"1970-01-01T00:00:00Z\" \
+                     minimumUpdatePeriod=\"PT{update}S\" timeShiftBufferDepth=\"PT{depth_s}S\" \
+                     suggestedPresentationDelay=\"PT{delay}S\" publishTime=\""
+                );
+                document.varying(|document| document.text().push_str(&xs_date_time(now)));
+                document.text().push_str("\">");
+            }
+            Presentation::Finished => {
+                let end = day.end().unwrap_or_default();
+                let length = Seconds(end.saturating_since(self.first));
+                let _ = write!(
+                    text,
+                    " type=\"static\" mediaPresentationDuration=\"PT{length}S\">"
+                );
+            }
+        }
+    }
+
+    /// Where the first segment begins that is listed.
+    fn listed(&self) -> MediaTime {
+        let kinds = TrackKind::ALL.into_iter();
+        let listed = kinds.filter_map(|kind| self.timelines(kind).iter().find_map(Runs::start));
+        listed.min().unwrap_or(self.first)
+    }
+
+    /// Writes the Periods `together` as one.
+    fn write_period(&self, together: &Range<usize>, document: &mut Builder) {
+        let origin = match self.presentation {
+            Presentation::Live { .. } => MediaTime::default(),
+            Presentation::Finished => self.first,
+        };
+        let period = self.day.periods()[together.start];
+        let start = self.first.max(period.start);
+        let (id, begin) = (period.id(), start.saturating_since(origin));
+        let (text, begin) = (document.text(), Seconds(begin));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "<Period id=\"{id}\" start=\"PT{begin}S\">");
+        for set in self.sets(together) {
+            match document.is_skeleton() && !set.is_last {
+                // The rest follows from that: a day may have hundreds of them.
+                true => {
+                    set.write_representation(document.text());
+                    set.compare(document);
+                }
+                false => set.write(start, document),
+            }
         }
         document.text().push_str("</Period>");
     }
-    if let Presentation::Live { now, .. } = presentation {
-        // ISO/IEC 23009-1 §5.8.4.11: `direct` carries the time itself, and needs no second request.
-        let now = xs_date_time(now);
-        let _ = write!(
-            document.text(),
-            "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{now}\"/>"
-        );
+
+    /// The AdaptationSets of the Periods `together`, in their order.
+    fn sets(&self, together: &Range<usize>) -> impl Iterator<Item = Set<'_>> {
+        let growing = self.growing(together);
+        let (from, to) = (together.start, together.end);
+        let set = move |kind, keyframes| {
+            let track = self.tracks[kind as usize];
+            let timelines = self.timelines(kind);
+            let runs = timelines.get(from..to.min(timelines.len()))?;
+            let init = runs.iter().find_map(Runs::init)?;
+            Some(Set {
+                track,
+                runs,
+                init: track.inits().get(usize::from(init))?,
+                keyframes,
+                growing,
+                is_last: to == self.shown,
+            })
+        };
+        let of_tracks = TrackKind::ALL
+            .into_iter()
+            .filter_map(move |kind| set(kind, false));
+        // The keyframes are the last, so that they are not the first choice of anybody. Who is near the live edge
+        // does not wind.
+        let winds = growing.is_none();
+        of_tracks.chain(winds.then(|| set(TrackKind::Video, true)).flatten())
     }
-    document.text().push_str("</MPD>\n");
-    Some(document.finish())
 }
 
 /// Where the first Period begins. While live, where it always began: a Period that is known does not
 /// move when its first hours are deleted. A finished day begins with what is left of it.
 fn first_instant(day: &DayTimeline, presentation: Presentation) -> Option<MediaTime> {
-    let first = *day.periods().first()?;
+    let first = day.periods().first()?.start;
     if matches!(presentation, Presentation::Live { .. }) {
         return Some(first);
     }
     let tracks = TrackKind::ALL.map(|kind| day.track(kind).segments());
     let left = tracks.iter().filter_map(|segments| segments.first());
     let left = left.map(|segment| segment.start).min().unwrap_or(first);
-    let next = day.periods().get(1).copied().unwrap_or(left);
+    let next = day.periods().get(1).map_or(left, |next| next.start);
     Some(first.max(left.min(next)))
 }
 
-/// The first Period begins at `first`, the first segment that is listed at `listed`.
-fn write_mpd_start(
-    day: &DayTimeline,
-    presentation: Presentation,
-    growing: Option<&Growing>,
-    first: MediaTime,
-    listed: MediaTime,
-    text: &mut String,
-) {
-    let end = day.end().unwrap_or_default();
-    let longest_90k = day.max_duration_90k();
-    // §5.3.1.2: no S@d is longer than maxSegmentDuration, so it is rounded up, to the millisecond.
-    let longest_90k = u64::from(longest_90k).div_ceil(90) * 90;
-    let longest = Seconds(longest_90k);
-    text.push_str(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
-         profiles=\"urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019",
-    );
-    if growing.is_some() {
-        text.push_str(",http://www.dashif.org/guidelines/low-latency-live-v5");
-    }
-    text.push('"');
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        " minBufferTime=\"PT{longest}S\" maxSegmentDuration=\"PT{longest}S\""
-    );
-    match presentation {
-        Presentation::Live { now, window_s, .. } => {
-            let published = xs_date_time(end.media_to_wall());
-            let update_90k = growing.map_or(longest_90k, |growing| growing.update_90k);
-            let update = Seconds(update_90k.max(TICKS_PER_SECOND));
-            let depth_s = match window_s {
-                None => (day.day().end() - day.day().start()).num_seconds(),
-                // §5.3.1.2: what is listed is available, also when the camera is away for longer.
-                Some(_) => (now - listed.media_to_wall()).num_seconds().max(0) + 1,
-            };
-            let delay = Seconds(3 * longest_90k);
-            let _ = write!(
-                text,
-                " type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\" \
-                 publishTime=\"{published}\" minimumUpdatePeriod=\"PT{update}S\" \
-                 timeShiftBufferDepth=\"PT{depth_s}S\" suggestedPresentationDelay=\"PT{delay}S\">"
-            );
-        }
-        Presentation::Finished => {
-            let length = Seconds(end.saturating_since(first));
-            let _ = write!(
-                text,
-                " type=\"static\" mediaPresentationDuration=\"PT{length}S\">"
-            );
-        }
-    }
+/// An AdaptationSet, with one Representation: what is listed of a track in a Period, or its keyframes.
+struct Set<'m> {
+    track: &'m Track,
+    runs: &'m [Runs],
+    /// The init segment that its segments need.
+    init: &'m Init,
+    /// The keyframes that the segments begin with: for trick mode.
+    keyframes: bool,
+    growing: Option<&'m Growing>,
+    /// Whether its Period is the last one shown: more is listed only there.
+    is_last: bool,
 }
 
-/// `ProducerReferenceTime@id`.
-const REFERENCE_TIME: u8 = 0;
-
-/// What is told of segments that are not complete, for players with low latency.
-struct Growing {
-    /// Those of each track.
-    expected: [Vec<Expected>; TrackKind::COUNT],
-    /// No chunk is longer, 1/90000 s.
-    chunk_90k: u64,
-    /// Whether all are listed long before they come.
-    is_even: bool,
-    /// After so long, something is to be listed that was not, 1/90000 s.
-    update_90k: u64,
-}
-
-impl Growing {
-    /// From a chunk's last picture to the screen: recording, the way, decoding, and that a chunk is late, 1/90000 s.
-    const SLACK_90K: u64 = TICKS_PER_SECOND * 7 / 10;
-
-    fn of(day: &DayTimeline, now: WallTime) -> Self {
-        let expected = TrackKind::ALL.map(|kind| day.expected(kind, now));
-        let edges = TrackKind::ALL.map(|kind| day.edge(kind));
-        let chunks = edges.iter().flatten().map(|edge| edge.part_target_90k);
-        // Only what is even is listed long before it comes. dash.js looks no more often than each second.
-        let is_even = expected.iter().all(|expected| expected.len() != 1);
-        Self {
-            expected,
-            chunk_90k: chunks.max().unwrap_or_default().into(),
-            is_even,
-            update_90k: match is_even {
-                true => day.max_duration_90k().into(),
-                false => TICKS_PER_SECOND,
-            },
+impl Set<'_> {
+    /// `AdaptationSet@id`.
+    fn id(&self) -> usize {
+        match self.keyframes {
+            false => self.track.kind() as usize + 1,
+            true => TrackKind::COUNT + 1,
         }
     }
 
-    fn of_track(&self, track: &Track) -> GrowingTrack<'_> {
-        let expected = &self.expected[track.kind() as usize];
-        let newest = track.segments().last().map(|segment| segment.duration_90k);
-        let length_90k = expected.first().map(|first| first.duration_90k).or(newest);
-        GrowingTrack {
-            expected,
-            early_90k: u64::from(length_90k.unwrap_or_default()).saturating_sub(self.chunk_90k),
+    /// `Representation@id`.
+    fn representation(&self) -> &'static str {
+        match self.keyframes {
+            false => self.track.kind().name(),
+            true => "keyframes",
         }
     }
 
-    /// Writes how far behind players are to be (annex K), ms.
-    fn write_service(&self, text: &mut String) {
-        let update_90k = if self.is_even { 0 } else { self.update_90k };
-        let target_ms = (self.chunk_90k + update_90k + Self::SLACK_90K) * 1000 / TICKS_PER_SECOND;
+    /// The segments that are listed before they are complete.
+    fn expected(&self) -> &[Expected] {
+        let growing = self.growing.filter(|_| !self.keyframes);
+        growing.map_or(&[], |growing| growing.expected(self.track.kind()))
+    }
+
+    /// Writes it, in a Period that starts at `start`.
+    fn write(&self, start: MediaTime, document: &mut Builder) {
+        let (id, text) = (self.id(), document.text());
+        let kind = self.track.kind();
+        let content = if kind.is_picture() { "video" } else { "audio" };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "<ServiceDescription id=\"0\"><Latency referenceId=\"{REFERENCE_TIME}\" target=\"{target_ms}\"/>\
-             <PlaybackRate min=\"0.96\" max=\"1.04\"/></ServiceDescription>"
+            "<AdaptationSet id=\"{id}\" contentType=\"{content}\" mimeType=\"{content}/mp4\" \
+             segmentAlignment=\"true\" startWithSAP=\"1\">"
         );
-    }
-}
-
-/// The same of one track.
-struct GrowingTrack<'g> {
-    expected: &'g [Expected],
-    /// How long before its end a segment can be asked for (`availabilityTimeOffset`): its first chunk is there.
-    early_90k: u64,
-}
-
-/// Writes the segments of `track` that are in `runs`, in a Period that starts at `start`; and those that are
-/// `growing`, where it is the newest Period.
-fn write_adaptation_set(
-    track: &Track,
-    runs: &Runs,
-    start: MediaTime,
-    growing: Option<&Growing>,
-    document: &mut Builder,
-) {
-    let Some(init) = init_of(track, runs) else {
-        return;
-    };
-    let kind = track.kind();
-    let (id, text) = (set_id(kind), document.text());
-    let content = if kind.is_picture() { "video" } else { "audio" };
-    let _ = write!(
-        text,
-        "<AdaptationSet id=\"{id}\" contentType=\"{content}\" mimeType=\"{content}/mp4\" \
-         segmentAlignment=\"true\" startWithSAP=\"1\">"
-    );
-    if growing.is_some() {
-        // §5.12: media time is the time of capture.
-        let (ticks, time) = (start.ticks(), xs_date_time(start.media_to_wall()));
-        let _ = write!(
-            text,
-            "<ProducerReferenceTime id=\"{REFERENCE_TIME}\" type=\"captured\" wallClockTime=\"{time}\" \
-             presentationTime=\"{ticks}\"/>"
-        );
-    }
-    if kind == TrackKind::Preview {
-        // A set of its own: its keyframes are not those of the video, and segmentAlignment is of a
-        // set (§5.3.3.2).
-        text.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"alternate\"/>");
-    }
-    let bandwidth = track.peak_bits_per_second().max(1);
-    let codec = init.format.codec();
-    let _ = write!(
-        text,
-        "<Representation id=\"{kind}\" codecs=\"{codec}\" bandwidth=\"{bandwidth}\""
-    );
-    match &init.format {
-        TrackFormat::Video(video) => {
-            let (width, height) = (video.width, video.height);
-            let _ = write!(text, " width=\"{width}\" height=\"{height}\"");
-            if track.peak_rate_milli() > 0 {
-                let rate = frame_rate_fraction(track.peak_rate_milli());
-                let _ = write!(text, " frameRate=\"{rate}\"");
-            }
-            text.push('>');
-        }
-        TrackFormat::Audio(audio) => {
+        if self.growing.is_some() {
+            // §5.12: media time is the time of capture.
+            let (ticks, time) = (start.ticks(), xs_date_time(start.media_to_wall()));
             let _ = write!(
                 text,
-                " audioSamplingRate=\"{}\"><AudioChannelConfiguration \
-                 schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
-                 value=\"{}\"/>",
-                audio.sample_rate_hz, audio.channels
+                "<ProducerReferenceTime id=\"{REFERENCE_TIME}\" type=\"captured\" wallClockTime=\"{time}\" \
+                 presentationTime=\"{ticks}\"/>"
             );
         }
+        if self.keyframes {
+            // Who does not know it passes over the set (§5.8.4.8; DASH-IF IOP §3.2.9).
+            let main = kind as usize + 1;
+            let _ = write!(
+                text,
+                "<EssentialProperty schemeIdUri=\"http://dashif.org/guidelines/trickmode\" value=\"{main}\"/>"
+            );
+        }
+        if kind == TrackKind::Preview {
+            // A set of its own: its keyframes are not those of the video, and segmentAlignment is of a
+            // set (§5.3.3.2).
+            text.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"alternate\"/>");
+        }
+        self.write_representation(text);
+        self.write_template(start, document);
+        document
+            .text()
+            .push_str("</Representation></AdaptationSet>");
     }
-    let media = format!("{}-", kind.letter());
-    let growing = growing.map(|growing| growing.of_track(track));
-    write_template(kind, init, runs, start, &media, growing, document);
-    let text = document.text();
-    text.push_str("</Representation></AdaptationSet>");
-}
 
-/// `AdaptationSet@id` of a track.
-const fn set_id(kind: TrackKind) -> u8 {
-    kind as u8 + 1
-}
+    /// Writes the start of the Representation.
+    fn write_representation(&self, text: &mut String) {
+        let (id, codec) = (self.representation(), self.init.format.codec());
+        let bandwidth = two_digits_above(self.track.peak_bits_per_second()).max(1);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "<Representation id=\"{id}\" codecs=\"{codec}\" bandwidth=\"{bandwidth}\""
+        );
+        let rate_milli = self.track.peak_rate_milli();
+        match &self.init.format {
+            TrackFormat::Video(video) => {
+                let (width, height) = (video.width, video.height);
+                let _ = write!(text, " width=\"{width}\" height=\"{height}\"");
+                if self.keyframes {
+                    let apart_s = self.track.target_duration_s();
+                    // Who decodes all pictures of the video decodes as many keyframes.
+                    let faster = (apart_s * rate_milli / 1000).max(1);
+                    let _ = write!(
+                        text,
+                        " frameRate=\"1/{apart_s}\" maxPlayoutRate=\"{faster}\" codingDependency=\"false\""
+                    );
+                } else if rate_milli > 0 {
+                    let rate = frame_rate_fraction(rate_milli);
+                    let _ = write!(text, " frameRate=\"{rate}\"");
+                }
+                text.push('>');
+            }
+            TrackFormat::Audio(audio) => {
+                let _ = write!(
+                    text,
+                    " audioSamplingRate=\"{}\"><AudioChannelConfiguration \
+                     schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
+                     value=\"{}\"/>",
+                    audio.sample_rate_hz, audio.channels
+                );
+            }
+        }
+    }
 
-/// The init segment that the segments of `track` in `runs` need; `None` if there are none.
-fn init_of<'t>(track: &'t Track, runs: &Runs) -> Option<&'t Init> {
-    track.inits().get(usize::from(runs.init()?))
-}
-
-/// Writes where the segments in `runs` and those that grow are: their names are `media` and their start.
-fn write_template(
-    kind: TrackKind,
-    init: &Init,
-    runs: &Runs,
-    start: MediaTime,
-    media: &str,
-    growing: Option<GrowingTrack<'_>>,
-    document: &mut Builder,
-) {
-    // Writing to a String cannot fail.
-    let _ = write!(
-        document.text(),
-        "<SegmentTemplate timescale=\"{TICKS_PER_SECOND}\" presentationTimeOffset=\"{}\" \
-         initialization=\"../{}\" media=\"../{media}$Time$.m4s\"",
-        start.ticks(),
-        init_name(kind, init.hash),
-    );
-    if let Some(growing) = &growing {
-        let offset = Seconds(growing.early_90k);
+    /// Writes where its segments are and when.
+    fn write_template(&self, start: MediaTime, document: &mut Builder) {
+        let kind = self.track.kind();
+        let media = match self.keyframes {
+            false => format!("{}-", kind.letter()),
+            true => KEYFRAME.to_owned(),
+        };
+        // Writing to a String cannot fail.
         let _ = write!(
             document.text(),
-            " availabilityTimeOffset=\"{offset}\" availabilityTimeComplete=\"false\""
+            "<SegmentTemplate timescale=\"{TICKS_PER_SECOND}\" presentationTimeOffset=\"{}\" \
+             initialization=\"../{}\" media=\"../{media}$Time$.m4s\"",
+            start.ticks(),
+            init_name(kind, self.init.hash),
         );
-    }
-    document.text().push_str("><SegmentTimeline>");
-    document.growing(runs.frozen());
-    let text = document.text();
-    runs.write_open(text);
-    let mut end = runs.end();
-    for expected in growing.iter().flat_map(|growing| growing.expected) {
-        text.push_str("<S");
-        if end != Some(expected.start) {
-            let _ = write!(text, " t=\"{}\"", expected.start.ticks());
+        if let Some(growing) = self.growing {
+            let offset = Seconds(growing.early_90k());
+            let _ = write!(
+                document.text(),
+                " availabilityTimeOffset=\"{offset}\" availabilityTimeComplete=\"false\""
+            );
         }
-        let _ = write!(text, " d=\"{}\"/>", expected.duration_90k);
-        end = Some(expected.end());
+        document.text().push_str("><SegmentTimeline>");
+        document.varying(|document| {
+            for runs in self.runs {
+                document.growing(runs.frozen());
+                runs.write_open(document.text());
+            }
+            self.write_expected(document.text());
+        });
+        self.compare(document);
+        document
+            .text()
+            .push_str("</SegmentTimeline></SegmentTemplate>");
     }
-    text.push_str("</SegmentTimeline></SegmentTemplate>");
-}
 
-/// Writes the keyframes that the segments of `video` in `runs` begin with: a set for trick mode, which who does not
-/// know its `EssentialProperty` passes over (§5.8.4.8; DASH-IF IOP §3.2.9). It is the last of its Period, so that
-/// it is not the first choice of anybody else.
-fn write_trick_set(video: &Track, runs: &Runs, start: MediaTime, document: &mut Builder) {
-    let (Some(init), kind) = (init_of(video, runs), video.kind()) else {
-        return;
-    };
-    let TrackFormat::Video(format) = &init.format else {
-        return;
-    };
-    let (id, main) = (TrackKind::COUNT + 1, set_id(kind));
-    let (bandwidth, codec) = (video.peak_bits_per_second().max(1), &format.codec);
-    let (width, height) = (format.width, format.height);
-    let apart_s = video.target_duration_s();
-    // Who decodes all pictures of the video decodes as many keyframes.
-    let faster = (apart_s * video.peak_rate_milli() / 1000).max(1);
-    // Writing to a String cannot fail.
-    let _ = write!(
-        document.text(),
-        "<AdaptationSet id=\"{id}\" contentType=\"video\" mimeType=\"video/mp4\" segmentAlignment=\"true\" \
-         startWithSAP=\"1\"><EssentialProperty schemeIdUri=\"http://dashif.org/guidelines/trickmode\" \
-         value=\"{main}\"/><Representation id=\"keyframes\" codecs=\"{codec}\" bandwidth=\"{bandwidth}\" \
-         width=\"{width}\" height=\"{height}\" frameRate=\"1/{apart_s}\" maxPlayoutRate=\"{faster}\" \
-         codingDependency=\"false\">"
-    );
-    write_template(kind, init, runs, start, KEYFRAME, None, document);
-    let text = document.text();
-    text.push_str("</Representation></AdaptationSet>");
+    /// Lets versions differ that list something else, but for what was added to the newest Period.
+    fn compare(&self, document: &mut Builder) {
+        document.compared(|text| {
+            let start = self.runs.iter().find_map(Runs::start);
+            let len = (!self.is_last).then(|| self.len());
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{} {start:?} {len:?}", self.init.hash.0);
+        });
+    }
+
+    /// How many segments are listed.
+    fn len(&self) -> usize {
+        self.runs.iter().map(Runs::len).sum()
+    }
+
+    /// Writes the segments that are expected.
+    fn write_expected(&self, text: &mut String) {
+        let mut end = self.runs.last().and_then(Runs::end);
+        for expected in self.expected() {
+            text.push_str("<S");
+            // Writing to a String cannot fail.
+            if end != Some(expected.start) {
+                let _ = write!(text, " t=\"{}\"", expected.start.ticks());
+            }
+            let _ = write!(text, " d=\"{}\"/>", expected.duration_90k);
+            end = Some(expected.end());
+        }
+    }
 }
 
 /// XML Schema `dateTime`, to the millisecond.

@@ -37,7 +37,8 @@ impl Document {
 
 /// Puts a document together from text of its own and from growing text.
 pub(crate) struct Builder {
-    encoding: Encoding,
+    /// `None` where only the skeleton is of interest.
+    encoding: Option<Encoding>,
     pieces: Vec<Bytes>,
     checksum: Hasher,
     /// Own text that has not become a piece yet: runs of it are compressed as one.
@@ -54,8 +55,18 @@ impl Builder {
             Encoding::Gzip => vec![Bytes::from_static(GZIP_HEADER)],
         };
         Self {
-            encoding,
+            encoding: Some(encoding),
             pieces,
+            checksum: Hasher::new(),
+            own: String::new(),
+        }
+    }
+
+    /// Takes up the skeleton of a document only: what does not [vary](Self::varying) and does not grow.
+    pub(crate) fn skeleton() -> Self {
+        Self {
+            encoding: None,
+            pieces: Vec::new(),
             checksum: Hasher::new(),
             own: String::new(),
         }
@@ -66,11 +77,34 @@ impl Builder {
         &mut self.own
     }
 
+    pub(crate) const fn is_skeleton(&self) -> bool {
+        self.encoding.is_none()
+    }
+
+    /// Writes what may be otherwise in the next version of the document, and what grows.
+    pub(crate) fn varying(&mut self, write: impl FnOnce(&mut Self)) {
+        if !self.is_skeleton() {
+            write(self);
+        }
+    }
+
+    /// Writes what is to be compared with other versions, and is not in the document.
+    pub(crate) fn compared(&mut self, write: impl FnOnce(&mut String)) {
+        if self.is_skeleton() {
+            write(&mut self.own);
+        }
+    }
+
+    /// What the skeletons of two versions are compared by.
+    pub(crate) fn fingerprint(&self) -> u32 {
+        crc32fast::hash(self.own.as_bytes())
+    }
+
     /// Appends all of `growing`.
     pub(crate) fn growing(&mut self, growing: &GrowingText) {
         if !growing.plain_blocks().is_empty() {
             self.flush(FlushCompress::Full);
-            let blocks = match self.encoding {
+            let blocks = match self.encoding() {
                 Encoding::Identity => growing.plain_blocks(),
                 Encoding::Gzip => {
                     self.checksum.combine(growing.checksum());
@@ -85,7 +119,7 @@ impl Builder {
     /// The finished document.
     pub(crate) fn finish(mut self) -> Document {
         self.flush(FlushCompress::Finish);
-        if self.encoding == Encoding::Gzip {
+        if self.encoding() == Encoding::Gzip {
             // RFC 1952 §2.3.1: CRC-32, then the length modulo 2^32, least significant byte first.
             let length_bytes = self.checksum.total_len().to_le_bytes();
             let mut trailer = self.checksum.finalize().to_le_bytes().to_vec();
@@ -97,12 +131,16 @@ impl Builder {
         }
     }
 
+    fn encoding(&self) -> Encoding {
+        self.encoding.unwrap_or(Encoding::Identity)
+    }
+
     fn flush(&mut self, flush: FlushCompress) {
         if self.own.is_empty() && flush == FlushCompress::Full {
             return;
         }
         let own = std::mem::take(&mut self.own);
-        self.pieces.push(match self.encoding {
+        self.pieces.push(match self.encoding() {
             Encoding::Identity => own.into(),
             Encoding::Gzip => {
                 self.checksum.update(own.as_bytes());

@@ -51,7 +51,7 @@ pub fn folder_playlist(day: &DayTimeline) -> Option<String> {
 }
 
 fn folder_playlist_of(day: &DayTimeline, query: &str) -> Option<String> {
-    if day.is_empty() || (day.periods().len() == 1 && day.is_incomplete()) {
+    if day.is_empty() || day.lacks_a_track() {
         return None;
     }
     let audio = day.track(TrackKind::Audio);

@@ -23,7 +23,7 @@ mod timeline;
 mod track;
 
 pub use ahead::Expected;
-pub use dash::{Presentation, manifest};
+pub use dash::{Presentation, Version, manifest, patch};
 pub use document::{Document, Encoding};
 pub use edge::Edge;
 pub use growing::GrowingText;

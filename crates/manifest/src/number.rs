@@ -27,17 +27,25 @@ pub const fn rounded_seconds(ticks_90k: u64) -> u64 {
 }
 
 /// A frame rate in thousandths of a picture a second as the fraction it most likely is: whole
-/// numbers and the NTSC family (`30000/1001`) first, else thousandths.
+/// numbers and the NTSC family (`30000/1001`) to a thousandth, else thousandths.
 pub(crate) fn frame_rate_fraction(rate_milli: u64) -> String {
-    let near = |exact_milli: u64| rate_milli.abs_diff(exact_milli) <= 5;
+    let off_by = |exact_milli: u64| rate_milli.abs_diff(exact_milli);
     let whole = (rate_milli + 500) / 1000;
-    if whole > 0 && near(whole * 1000) {
-        return whole.to_string();
+    let (of_whole, of_ntsc) = (off_by(whole * 1000), off_by(whole * 1_000_000 / 1001));
+    match of_whole.min(of_ntsc) {
+        least if whole == 0 || least * 1000 > rate_milli => format!("{rate_milli}/1000"),
+        least if least == of_whole => whole.to_string(),
+        _ => format!("{}/1001", whole * 1000),
     }
-    if whole > 0 && near(whole * 1_000_000 / 1001) {
-        return format!("{}/1001", whole * 1000);
+}
+
+/// The two leading digits of `number`, rounded up, and zeros: what bounds it, and changes seldom while it grows.
+pub(crate) const fn two_digits_above(number: u64) -> u64 {
+    let mut unit = 1;
+    while number / unit >= 100 {
+        unit *= 10;
     }
-    format!("{rate_milli}/1000")
+    number.div_ceil(unit) * unit
 }
 
 #[cfg(test)]
@@ -55,9 +63,27 @@ mod tests {
     #[test]
     fn frame_rates_are_recognised() {
         assert_eq!(frame_rate_fraction(25_001), "25");
+        assert_eq!(frame_rate_fraction(25_025), "25");
+        assert_eq!(frame_rate_fraction(25_026), "25026/1000");
+        assert_eq!(frame_rate_fraction(29_980), "30000/1001");
+        assert_eq!(frame_rate_fraction(29_990), "30");
         assert_eq!(frame_rate_fraction(29_970), "30000/1001");
         assert_eq!(frame_rate_fraction(12_500), "12500/1000");
         assert_eq!(frame_rate_fraction(400), "400/1000");
         assert_eq!(frame_rate_fraction(2), "2/1000");
+    }
+
+    #[test]
+    fn two_digits_are_never_too_few() {
+        for (number, above) in [
+            (1, 1),
+            (99, 99),
+            (100, 100),
+            (101, 110),
+            (891_872, 900_000),
+            (2_000_001, 2_100_000),
+        ] {
+            assert_eq!(two_digits_above(number), above);
+        }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Runs {
     init: Option<u16>,
     /// How many segments.
     len: usize,
+    /// Of each run, the number of its first segment.
+    begins: Vec<u32>,
     /// All runs but the last.
     frozen: GrowingText,
     /// The last run, which can still grow.
@@ -94,6 +96,8 @@ impl Runs {
                     repeat: 0,
                     explicit: !contiguous,
                 };
+                let number = u32::try_from(self.len - 1).unwrap_or(u32::MAX);
+                self.begins.push(number);
                 if let Some(done) = open.replace(run) {
                     let mut text = String::with_capacity(64);
                     done.write(&mut text);
@@ -111,6 +115,44 @@ impl Runs {
     /// Writes the rest of the timeline.
     pub(crate) fn write_open(&self, text: &mut String) {
         self.open.iter().for_each(|run| run.write(text));
+    }
+
+    /// How many runs the first `segments` make.
+    pub(crate) fn runs_of(&self, segments: usize) -> usize {
+        let begins_within = |begin: &u32| usize::try_from(*begin).is_ok_and(|at| at < segments);
+        self.begins.partition_point(begins_within)
+    }
+
+    /// Writes the run of that number; `segments` are all that this was made of. Nothing if there is none.
+    pub(crate) fn write_run(&self, number: usize, segments: &[Segment], text: &mut String) {
+        let begin = |number: usize| {
+            self.begins
+                .get(number)
+                .and_then(|at| usize::try_from(*at).ok())
+        };
+        let Some((at, first)) = begin(number).and_then(|at| Some((at, segments.get(at)?))) else {
+            return;
+        };
+        let before = at.checked_sub(1).and_then(|before| segments.get(before));
+        let run = Run {
+            start: first.start,
+            duration_90k: first.duration_90k,
+            repeat: u32::try_from(self.segments_of(number + 1) - at - 1).unwrap_or(u32::MAX),
+            explicit: before.is_none_or(|before| before.end() != first.start),
+        };
+        run.write(text);
+    }
+
+    /// How many segments the first `runs` are made of.
+    pub(crate) fn segments_of(&self, runs: usize) -> usize {
+        let next = self.begins.get(runs);
+        next.and_then(|at| usize::try_from(*at).ok())
+            .unwrap_or(self.len)
+    }
+
+    /// How many runs there are.
+    pub(crate) fn runs(&self) -> usize {
+        self.begins.len()
     }
 }
 

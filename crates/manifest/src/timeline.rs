@@ -35,16 +35,36 @@ pub struct Recorded {
     pub after: Option<GapCause>,
 }
 
+/// A DASH Period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period {
+    /// Where it starts.
+    pub(crate) start: MediaTime,
+    /// The span that it began with.
+    span: u64,
+    /// How many Periods began with that span before it.
+    nth: u32,
+}
+
+impl Period {
+    /// `Period@id`, which goes on over midnight and restarts as the numbers of spans do: dash.js plays on in the
+    /// Period of the new day that has the id of the one that it is in.
+    pub(crate) fn id(&self) -> String {
+        match self.nth {
+            0 => self.span.to_string(),
+            nth => format!("{}.{nth}", self.span),
+        }
+    }
+}
+
 /// One day of one camera, as far as it is recorded. Appended to, never rebuilt.
 #[derive(Debug)]
 pub struct DayTimeline {
     day: Day,
     tracks: [Track; TrackKind::COUNT],
     spans: Spans,
-    /// Starts of the DASH Periods: one, and another for each new codec configuration.
-    periods: Vec<MediaTime>,
-    /// How many Periods came before them, of which nothing is left.
-    periods_gone: usize,
+    /// One, and another for each new codec configuration and after each gap.
+    periods: Vec<Period>,
     recorded: Vec<Recorded>,
     /// Why nothing is recorded from the end of `recorded` to the end of the day.
     ends_with: Option<GapCause>,
@@ -65,7 +85,6 @@ impl DayTimeline {
             ],
             spans: Spans::default(),
             periods: Vec::new(),
-            periods_gone: 0,
             recorded: Vec::new(),
             ends_with: None,
             has_picture: false,
@@ -176,7 +195,7 @@ impl DayTimeline {
             // It may begin in a later span than it was numbered from.
             self.track_mut(kind).set_first_discontinuity(span);
         }
-        self.push(kind, segment, breaks);
+        self.push(kind, segment, span, breaks);
         breaks
     }
 
@@ -227,10 +246,10 @@ impl DayTimeline {
         discontinuities: u64,
     ) -> u64 {
         let first = self.track(kind).first().discontinuity;
-        let (_, breaks) = self
+        let (span, breaks) = self
             .spans
             .enter_listed(kind, &segment, discontinuities, first);
-        self.push(kind, segment, breaks);
+        self.push(kind, segment, span, breaks);
         breaks
     }
 
@@ -248,8 +267,14 @@ impl DayTimeline {
         }
         // The newest Period stays: the next segments go on in it.
         let most = self.periods.len().saturating_sub(1);
-        let is_empty = |period: &usize| tracks.iter().all(|track| track.is_absent(*period));
-        let gone = (0..most).take_while(is_empty).count();
+        let end = self.end().unwrap_or_default();
+        let is_gone = |period: &usize| {
+            // Of one that has just ended, a late track may still come.
+            let ended = self.periods[*period + 1].start;
+            end.saturating_since(ended) >= self.wait_90k()
+                && tracks.iter().all(|track| track.is_absent(*period))
+        };
+        let gone = (0..most).take_while(is_gone).count();
         for track in &mut tracks {
             track.forget_periods(gone);
         }
@@ -268,7 +293,6 @@ impl DayTimeline {
             tracks,
             spans,
             periods: self.periods[gone..].to_vec(),
-            periods_gone: self.periods_gone + gone,
             recorded,
             ends_with: self.ends_with,
             has_picture: self.has_picture,
@@ -279,10 +303,10 @@ impl DayTimeline {
         &mut self.tracks[kind as usize]
     }
 
-    fn push(&mut self, kind: TrackKind, segment: Segment, breaks: u64) {
+    fn push(&mut self, kind: TrackKind, segment: Segment, span: u64, breaks: u64) {
         // RFC 8216bis §6.2.4: each variant and rendition has the same target duration.
         self.expect_duration_90k(segment.duration_90k);
-        let period = self.enter_period(kind, &segment);
+        let period = self.enter_period(kind, &segment, span);
         if kind == TrackKind::Video {
             self.has_picture = true;
             self.ends_with = None;
@@ -305,35 +329,82 @@ impl DayTimeline {
     }
 
     /// Returns the number of the Period that `segment` is in: the one that its middle is in. A
-    /// codec configuration that changes begins a new Period for all tracks, unless another has
-    /// begun it.
-    fn enter_period(&mut self, kind: TrackKind, segment: &Segment) -> usize {
+    /// codec configuration that changes and a gap in picture and sound begin a new Period for all tracks,
+    /// unless another has begun it.
+    fn enter_period(&mut self, kind: TrackKind, segment: &Segment, span: u64) -> usize {
+        if self.periods.is_empty() {
+            self.insert_period(0, segment.start, span);
+        }
+        if let ([only], TrackKind::Video, false) =
+            (self.periods.as_mut_slice(), kind, self.has_picture)
+        {
+            // The day begins with its first picture, whichever track is appended first.
+            only.start = segment.start;
+        }
         let track = self.track(kind);
         let (last, here) = (track.segments().last().copied(), track.newest_period());
-        match self.periods.as_mut_slice() {
-            [] => self.periods.push(segment.start),
-            // The day begins with its first picture, whichever track is appended first.
-            [only] if kind == TrackKind::Video && !self.has_picture => *only = segment.start,
-            _ => {}
+        let is_behind = |end: MediaTime| end.saturating_add(GAP_90K) < segment.start;
+        let is_gap =
+            kind != TrackKind::Preview && self.end_without_preview().is_some_and(is_behind);
+        if is_gap && self.has_picture {
+            return self.begin_period(self.periods.len() - 1, segment, span);
         }
         let around = self
             .periods
             .iter()
-            .rposition(|start| *start <= segment.middle())
+            .rposition(|period| period.start <= segment.middle())
             .unwrap_or(0);
         let (Some(last), Some(here)) = (last, here) else {
             return around;
         };
-        if last.init == segment.init || around > here {
-            return around.max(here);
+        if around > here {
+            if kind == TrackKind::Video && is_behind(last.end()) {
+                self.begin_with(segment, around);
+            }
+            return around;
         }
+        if last.init == segment.init {
+            return here;
+        }
+        self.begin_period(here, segment, span)
+    }
+
+    /// Begins a Period with `segment`, behind the one of that number. Returns its own.
+    fn begin_period(&mut self, before: usize, segment: &Segment, span: u64) -> usize {
         // Ascending even if this track changes twice before the other has begun.
-        let start = segment.start.max(self.periods[here].saturating_add(1));
-        self.periods.insert(here + 1, start);
+        let least = self.periods[before].start.saturating_add(1);
+        let start = segment.start.max(least);
+        self.insert_period(before + 1, start, span);
         for track in &mut self.tracks {
-            track.split_period(here, start);
+            track.split_period(before, start);
         }
-        here + 1
+        before + 1
+    }
+
+    fn insert_period(&mut self, number: usize, start: MediaTime, span: u64) {
+        let of_span = self.periods.iter().filter(|period| period.span == span);
+        let nth = of_span.map(|period| period.nth + 1).max().unwrap_or(0);
+        self.periods.insert(number, Period { start, span, nth });
+    }
+
+    /// Lets the Period number `period` begin with its first picture, where that is earlier than the sound that has begun
+    /// it, or hardly later, and before it is shown: players show nothing of before it, and nothing that refers to that.
+    fn begin_with(&mut self, picture: &Segment, period: usize) {
+        let is_shown =
+            picture.end().saturating_since(self.periods[period].start) >= self.wait_90k();
+        let before = period
+            .checked_sub(1)
+            .map(|before| self.periods[before].start);
+        let has_room = before.is_none_or(|before| before < picture.start);
+        let start = &mut self.periods[period].start;
+        if !is_shown && has_room && picture.start <= start.saturating_add(GAP_90K) {
+            *start = picture.start;
+        }
+    }
+
+    /// For so long a track is waited for, 1/90000 s.
+    fn wait_90k(&self) -> u64 {
+        WAIT_SEGMENTS * u64::from(self.max_duration_90k())
     }
 
     /// Whether one track has begun the newest Period (or the day) and another is about to. Players
@@ -341,17 +412,43 @@ impl DayTimeline {
     /// knows, hls.js reads the multivariant playlist once. A track that does not come is waited
     /// for as long as [`WAIT_SEGMENTS`].
     pub(crate) fn is_incomplete(&self) -> bool {
-        let (Some(newest), Some(start)) = (self.periods.len().checked_sub(1), self.periods.last())
-        else {
-            return false;
+        let newest = self.periods.len().checked_sub(1);
+        self.is_incomplete_without(|track| track.newest_period() != newest)
+    }
+
+    fn is_incomplete_without(&self, is_missing: impl Fn(&Track) -> bool) -> bool {
+        let is_due = |track: &Track| {
+            is_missing(track)
+                && !track.inits().is_empty()
+                && self.recorded_since(track) < WAIT_SEGMENTS
         };
-        let is_due = |track: &Track| match newest.checked_sub(1) {
-            None => !track.inits().is_empty() && track.segments().is_empty(),
-            Some(before) => track.newest_period() == Some(before),
+        let start = self
+            .periods
+            .last()
+            .map_or(MediaTime::default(), |period| period.start);
+        let recorded_90k = self.end().unwrap_or_default().saturating_since(start);
+        self.tracks.iter().any(is_due) && recorded_90k < self.wait_90k()
+    }
+
+    /// Whether a track of the day is about to come: hls.js reads the multivariant playlist once.
+    pub(crate) fn lacks_a_track(&self) -> bool {
+        self.is_incomplete_without(|track| track.segments().is_empty())
+    }
+
+    /// How many segments another track has after the end of `track`.
+    fn recorded_since(&self, track: &Track) -> u64 {
+        let end = track.end().unwrap_or_default();
+        let since = |other: &Track| {
+            let segments = other.segments();
+            segments.len() - segments.partition_point(|segment| segment.start < end)
         };
-        let end = self.end().unwrap_or_default();
-        let wait_90k = WAIT_SEGMENTS * u64::from(self.max_duration_90k());
-        self.tracks.iter().any(is_due) && end.saturating_since(*start) < wait_90k
+        let most = self.tracks.iter().map(since).max();
+        most.unwrap_or(0) as u64
+    }
+
+    fn end_without_preview(&self) -> Option<MediaTime> {
+        let ends = [TrackKind::Video, TrackKind::Audio].map(|kind| self.track(kind).end());
+        ends.into_iter().flatten().max()
     }
 
     /// The end of what is recorded of any track.
@@ -374,11 +471,10 @@ impl DayTimeline {
 
     /// Whether the track goes about as far as the picture.
     fn goes_as_far(&self, kind: TrackKind) -> bool {
-        let wait_90k = WAIT_SEGMENTS * u64::from(self.max_duration_90k());
         let end = self.track(TrackKind::Video).end().unwrap_or_default();
         let behind_90k = |other| end.saturating_since(other);
         let other = self.track(kind).end();
-        other.is_some_and(|other| behind_90k(other) <= wait_90k)
+        other.is_some_and(|other| behind_90k(other) <= self.wait_90k())
     }
 
     /// The longest segment of any track, 1/90000 s.
@@ -387,13 +483,8 @@ impl DayTimeline {
         longest.max().unwrap_or_default()
     }
 
-    /// Starts of the DASH Periods.
-    pub(crate) fn periods(&self) -> &[MediaTime] {
+    /// The DASH Periods.
+    pub(crate) fn periods(&self) -> &[Period] {
         &self.periods
-    }
-
-    /// How many Periods came before them.
-    pub(crate) const fn periods_gone(&self) -> usize {
-        self.periods_gone
     }
 }

@@ -375,19 +375,28 @@ impl Track {
         listed.collect()
     }
 
+    /// The segments of the Period number `period`.
+    pub(crate) fn in_period(&self, period: usize) -> &[Segment] {
+        let before: usize = self.periods.iter().take(period).map(Runs::len).sum();
+        let len = self.periods.get(period).map_or(0, Runs::len);
+        self.segments.get(before..before + len).unwrap_or(&[])
+    }
+
     /// Splits the Period number `period` in two: what is mostly at `from` or later is in the new
     /// one. Costs as much as the Period is long where something is: a codec change is rare.
     pub(crate) fn split_period(&mut self, period: usize, from: MediaTime) {
-        let before: usize = self.periods.iter().take(period).map(Runs::len).sum();
+        let segments = self.in_period(period);
+        let kept = segments.partition_point(|segment| segment.middle() < from);
+        let (before, after) = segments.split_at(kept);
+        let old = (!after.is_empty()).then(|| Runs::of(before));
+        let new = Runs::of(after);
         let Some(runs) = self.periods.get_mut(period) else {
             return;
         };
-        let segments = &self.segments[before..before + runs.len()];
-        let kept = segments.partition_point(|segment| segment.middle() < from);
-        if kept < segments.len() {
-            *runs = Runs::of(&segments[..kept]);
+        if let Some(old) = old {
+            *runs = old;
         }
-        self.periods.insert(period + 1, Runs::of(&segments[kept..]));
+        self.periods.insert(period + 1, new);
     }
 
     /// Writes the HLS lines of the segment at `index`, which comes after `after`.

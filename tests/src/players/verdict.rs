@@ -67,6 +67,10 @@ pub fn ages_ms(run: &RunReport, (width, height): (u32, u32)) -> Result<Vec<f64>>
 /// a busy machine.
 const SEEN_WAIT_MS: u64 = 250;
 
+/// What players say and take in their stride: a request that hls.js itself dropped when it was sought; of hls.js, a wait
+/// of any length; of Shaka, that a patch cannot tell what is new and it asks for the whole MPD.
+const NO_HURDLES: [&str; 3] = ["aborted", "bufferStalledError", "4.4052"];
+
 /// Where the player had nothing to play in a watch, and what it says that it had to get over.
 pub fn stalls(run: &RunReport) -> Vec<String> {
     let waits = watches(run)
@@ -76,10 +80,7 @@ pub fn stalls(run: &RunReport) -> Vec<String> {
     let hurdles = run
         .player_errors
         .iter()
-        // A request that hls.js itself dropped when it was sought, and what it says of a wait of any length.
-        .filter(|error| {
-            !error.fatal && !["aborted", "bufferStalledError"].contains(&error.code.as_str())
-        })
+        .filter(|error| !error.fatal && !NO_HURDLES.contains(&error.code.as_str()))
         .map(|error| {
             format!(
                 "{}: the player says: {} {}",

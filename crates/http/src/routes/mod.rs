@@ -13,6 +13,7 @@ mod moment;
 mod openapi;
 mod page;
 mod reload;
+mod server_time;
 mod storage;
 mod stream;
 mod timelapse;
@@ -60,6 +61,7 @@ impl Routes {
             (SERVER, openapi::routes),
             (PAGES, page::assets),
             ("Streams", stream::routes),
+            ("Streams", server_time::routes),
             ("Streams", live::routes),
             ("Pictures", frame::routes),
             ("Exports", export::routes),

@@ -5,12 +5,13 @@
 //! | `/{cam}/stream/{day}/playlist.m3u8` | HLS multivariant playlist |
 //! | `/{cam}/stream/{day}/video.m3u8`, `audio.m3u8`, `preview.m3u8` | HLS media playlists of the whole day |
 //! | `/{cam}/stream/{day}/keyframes.m3u8` | HLS I-frame playlist: the first keyframe of each segment |
-//! | `/{cam}/stream/{day}/manifest.mpd` | MPEG-DASH |
+//! | `/{cam}/stream/{day}/manifest.mpd` | MPEG-DASH; the clock that it names is `time` beside it |
 //!
 //! The media playlists of `today` are of low latency (RFC 8216bis): they list the parts of the newest
 //! segments, and one that is asked for with `_HLS_msn` is sent when it lists that.
 //!
 //! With `?latency=low`, the MPD of `today` lists segments while they are recorded, and they are sent as they grow.
+//! It says where its patches are, `?since=VERSION`: what has changed since that version.
 //!
 //! With `?window=SECONDS`, of `today` only: its last seconds, for tiles and for devices that have no
 //! room for the list of a day.
@@ -26,8 +27,8 @@ use actix_web::{
 use bytes::Bytes;
 use dayreel_core::{Kind, TrackKind};
 use dayreel_manifest::{
-    DayTimeline, Document, Encoding, Extent, Presentation, keyframe_playlist, manifest,
-    media_playlist, multivariant_playlist,
+    DayTimeline, Document, Encoding, Extent, Presentation, Version, keyframe_playlist, manifest,
+    media_playlist, multivariant_playlist, patch,
 };
 use futures_util::stream;
 use serde::Deserialize;
@@ -48,6 +49,7 @@ use crate::{
 
 pub(crate) const HLS: &str = "application/vnd.apple.mpegurl";
 const DASH: &str = "application/dash+xml";
+const DASH_PATCH: &str = "application/dash-patch+xml";
 
 /// A live document may be shared for so long: the time in which a segment's worth of viewers ask.
 const LIVE_CACHE: &str = "public, max-age=1";
@@ -89,12 +91,20 @@ pub(crate) fn routes(routes: &mut Routes) {
         of_keyframes,
         keyframes,
     ));
-    let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH).query(
-        "latency",
-        "List segments of `today` while they are recorded",
-        one_of(&["low"]),
-        "low",
-    );
+    let of_manifest = document_of(says("get_manifest", "A day as MPEG-DASH"), DASH)
+        .query(
+            "latency",
+            "List segments of `today` while they are recorded",
+            one_of(&["low"]),
+            "low",
+        )
+        .query(
+            "since",
+            "Only what has changed in that of `today`, as its `PatchLocation` says",
+            text(),
+            "90c1a1f0-1795543385000-21.2-21.2-0.0",
+        )
+        .or(DASH_PATCH);
     routes.add(at("/{cam}/stream/{day}/manifest.mpd").read(Needs::CAMERA, of_manifest, mpd));
     let of_media = says(
         "get_segment",
@@ -177,6 +187,8 @@ struct Query {
     window: Option<String>,
     /// `low`: list segments before they are complete.
     latency: Option<String>,
+    /// The version of an MPD: what has changed in it.
+    since: Option<String>,
 }
 
 impl Query {
@@ -193,10 +205,28 @@ impl Query {
     fn is_low_latency(&self, day: &AskedDay) -> Result<bool, ApiError> {
         match self.latency.as_deref() {
             None => Ok(false),
-            Some("low") if !day.finished => Ok(true),
+            Some("low") if !day.finished || self.since.is_some() => Ok(true),
             Some("low") => Err(ApiError::invalid("latency is for `today` only")),
             Some(_) => Err(ApiError::invalid("latency is `low`, or left out")),
         }
+    }
+
+    /// The version of the MPD that is known; of a day that is over, none is: it has become another.
+    fn version(&self, day: &AskedDay) -> Result<Option<Version>, ApiError> {
+        let Some(text) = &self.since else {
+            return Ok(None);
+        };
+        if self.window.is_some() {
+            return Err(ApiError::invalid("since is for all of a day only"));
+        }
+        let version = Version::parse(text, self.latency.is_some());
+        let version =
+            version.ok_or_else(|| ApiError::invalid("since is what a PatchLocation says"))?;
+        Ok(Some(if day.finished {
+            Version::default()
+        } else {
+            version
+        }))
     }
 
     fn extent(&self, day: &AskedDay) -> Result<Extent, ApiError> {
@@ -332,8 +362,9 @@ async fn mpd(
     let day = find_day(&*app.camera(&path.0)?, &path.1).await?;
     let window_s = query.window_s(&day)?;
     let low_latency = query.is_low_latency(&day)?;
+    let since = query.version(&day)?;
     let encoding = accepted_encoding(&request);
-    let presentation = match day.finished {
+    let presentation = match day.finished && since.is_none() {
         true => Presentation::Finished,
         false => Presentation::Live {
             now: app.clock().now(),
@@ -341,10 +372,27 @@ async fn mpd(
             low_latency,
         },
     };
-    let document =
-        manifest(&day.folder.timeline(), presentation, encoding).ok_or_else(|| not_yet(&day))?;
+    let timeline = day.folder.timeline();
+    let (content_type, name, document) = match since {
+        Some(since) => {
+            let changes = patch(&timeline, presentation, &since, encoding);
+            (DASH_PATCH, "patch", changes)
+        }
+        None => (
+            DASH,
+            "manifest",
+            manifest(&timeline, presentation, encoding),
+        ),
+    };
+    drop(timeline);
+    let document = document.ok_or_else(|| not_yet(&day))?;
     Ok(respond(
-        &request, &day, DASH, "manifest", encoding, document,
+        &request,
+        &day,
+        content_type,
+        name,
+        encoding,
+        document,
     ))
 }
 

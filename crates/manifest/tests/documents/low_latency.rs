@@ -6,6 +6,7 @@ use dayreel_manifest::{DayTimeline, Encoding, Extent, Part, Presentation, Slice,
 use crate::{
     camera::{MIDNIGHT_90K, Recorded, SECOND, append, empty_day, init, segment},
     golden::{assert_golden, playlist},
+    patches::Had,
 };
 
 const VIDEO: TrackKind = TrackKind::Video;
@@ -30,21 +31,32 @@ fn part(start_90k: u64, is_independent: bool) -> Part {
 
 /// Records the first `parts` of the segment that starts at `start_90k`; four complete it.
 fn record(day: &mut DayTimeline, kind: TrackKind, start_90k: u64, codec: u8, parts: u64) {
-    let init = day.add_init(kind, init(kind, codec));
-    day.begin_segment(kind, init, part(start_90k, true));
-    for index in 1..parts {
-        let start_90k = start_90k + index * u64::from(PART_90K);
-        day.append_part(kind, part(start_90k, kind == AUDIO));
-    }
+    (0..parts).for_each(|index| record_part(day, kind, start_90k, codec, index));
     if parts == 4 {
-        let recorded = Recorded {
-            kind,
-            start_90k,
-            duration_90k: SEGMENT_90K,
-            codec,
-        };
-        append(day, &recorded);
+        complete(day, kind, start_90k, codec);
     }
+}
+
+/// Records its part number `index`.
+fn record_part(day: &mut DayTimeline, kind: TrackKind, start_90k: u64, codec: u8, index: u64) {
+    let part_90k = start_90k + index * u64::from(PART_90K);
+    if index == 0 {
+        let init = day.add_init(kind, init(kind, codec));
+        day.begin_segment(kind, init, part(part_90k, true));
+    } else {
+        day.append_part(kind, part(part_90k, kind == AUDIO));
+    }
+}
+
+/// Records that it is complete.
+fn complete(day: &mut DayTimeline, kind: TrackKind, start_90k: u64, codec: u8) {
+    let recorded = Recorded {
+        kind,
+        start_90k,
+        duration_90k: SEGMENT_90K,
+        codec,
+    };
+    append(day, &recorded);
 }
 
 /// Six segments of each track, and a part of the next.
@@ -175,4 +187,26 @@ fn an_mpd_of_low_latency_lists_what_is_to_come() {
     };
     let text = manifest(&day(), presentation, Encoding::Identity).unwrap();
     assert_golden("low_latency.mpd", &text.to_vec());
+}
+
+#[test]
+fn patches_tell_what_is_expected_and_what_has_come() {
+    let mut day = empty_day();
+    let mut had: Vec<Had> = Vec::new();
+    let mut told = 0;
+    let parts = (0..12).flat_map(|segment| (0..4).map(move |part| (segment, part)));
+    for (after_ms, (segment, part)) in (500..).step_by(500).zip(parts) {
+        let start_90k = MIDNIGHT_90K + segment * u64::from(SEGMENT_90K);
+        for kind in [VIDEO, AUDIO] {
+            record_part(&mut day, kind, start_90k, 0, part);
+            if part == 3 {
+                complete(&mut day, kind, start_90k, 0);
+            }
+        }
+        let newest = had.iter().rev().take(6);
+        told += newest.filter_map(|had| had.patched(&day, after_ms)).count();
+        had.extend(Had::of(&day, after_ms, true));
+    }
+    // What is expected is known after three segments.
+    assert!(told > 6 * 4 * 8, "{told}");
 }

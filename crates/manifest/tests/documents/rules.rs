@@ -1,6 +1,6 @@
 //! The rules every document obeys, each with its clause, checked against what was recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dayreel_core::{MediaTime, TrackKind};
 use dayreel_manifest::{
@@ -99,12 +99,8 @@ pub(crate) fn check_dash(periods: &[Period], recorded: &[Recorded], live: bool) 
     let longest_90k = u64::from(longest_90k.unwrap_or(0));
     // §5.3.2.1: starts ascend, ids are unique.
     assert!(periods.is_sorted_by(|a, b| a.start_ns < b.start_ns && a.offset_90k < b.offset_90k));
-    assert!(
-        periods
-            .iter()
-            .enumerate()
-            .all(|(index, period)| period.id == index.to_string())
-    );
+    let ids: BTreeSet<_> = periods.iter().map(|period| &period.id).collect();
+    assert_eq!(ids.len(), periods.len());
     let origin_90k = if live { 0 } else { periods[0].offset_90k };
     for period in periods {
         // §5.3.9.6.1: media time is presentation time: Period@start says what the offset says.

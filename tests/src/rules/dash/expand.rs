@@ -22,6 +22,8 @@ pub struct Listed {
     pub timescale: u64,
     /// Media time at the start of the Period, ticks.
     pub offset: u64,
+    /// Segments are available before they are complete (DASH §5.3.9.5.3), and listed before.
+    pub is_early: bool,
     /// In order.
     pub segments: Vec<Segment>,
 }
@@ -86,6 +88,7 @@ pub fn expand(mpd: &MPD) -> (Vec<Listed>, Findings) {
                     init: url(&template.initialization, 0),
                     timescale: template.timescale.unwrap_or(1),
                     offset: template.presentationTimeOffset.unwrap_or(0),
+                    is_early: template.availabilityTimeOffset.is_some(),
                     segments: times
                         .into_iter()
                         .map(|(start, duration)| Segment {

@@ -1,8 +1,10 @@
 //! Rules of MPDs. "DASH" is ISO/IEC 23009-1 (5th edition), "IOP" the DASH-IF interoperability
 //! points.
 
+mod apply;
 pub mod expand;
 pub mod manifest;
+pub mod patch;
 pub mod schema;
 pub mod update;
 
@@ -53,8 +55,14 @@ pub const SCHEMA: Rule = Rule::new("schema", "DASH Annex B");
 pub const UPDATE_ROOT: Rule = Rule::new("update-root", "DASH §5.4.1");
 /// Periods, Adaptation Sets and Representations that stay keep ids, starts and offsets.
 pub const UPDATE_IDS: Rule = Rule::new("update-ids", "DASH §5.4.1");
-/// Segments that were announced stay, unless they fall out of the time shift buffer.
+/// Segments that were announced stay, unless they fall out of the time shift buffer, or were announced before they
+/// were complete.
 pub const UPDATE_SEGMENTS: Rule = Rule::new("update-segments", "DASH §5.4.1, contract");
+
+/// A patch names the MPD that it is of: `mpdId` is its `id`, `originalPublishTime` its `publishTime`; and is later.
+pub const PATCH_ROOT: Rule = Rule::new("patch-root", "DASH §5.15.3");
+/// Each operation of a patch selects one node.
+pub const PATCH_APPLIES: Rule = Rule::new("patch-applies", "DASH §5.15.4, RFC 5261 §4");
 
 /// Every rule of this module.
 pub const RULES: &[Rule] = &[
@@ -78,6 +86,8 @@ pub const RULES: &[Rule] = &[
     SAME_AS_HLS,
     SCHEMA,
     UPDATE_ROOT,
+    PATCH_ROOT,
+    PATCH_APPLIES,
     UPDATE_IDS,
     UPDATE_SEGMENTS,
 ];

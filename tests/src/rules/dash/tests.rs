@@ -180,6 +180,7 @@ fn each_broken_manifest_is_caught() {
     let small = small_schema(&folder);
     let twice = two_periods();
     let trick = with_trick_mode();
+    let patched = |from: &str, to: &str| patch::check(&identified(), &broken(PATCH, from, to)).1;
     let of_trick = |from: &str, to: &str| live(&broken(&trick, from, to));
 
     let examples = [
@@ -318,8 +319,49 @@ fn each_broken_manifest_is_caught() {
             UPDATE_SEGMENTS,
             later("d=\"360000\" r=\"4\"", "d=\"359999\" r=\"4\""),
         ),
+        (PATCH_ROOT, patched("mpdId=\"today\"", "")),
+        (PATCH_ROOT, patched("17:00:40.000Z", "17:00:39.000Z")),
+        (PATCH_ROOT, patched("17:00:44.000Z", "17:00:40.000Z")),
+        (PATCH_ROOT, patched("mpd-patch:2020", "mpd:2011")),
+        (PATCH_APPLIES, patched("S[2]", "S[3]")),
+        (PATCH_APPLIES, patched("[@id='2']", "")),
+        (PATCH_APPLIES, patched("/@publishTime", "/@published")),
     ];
     assert_each_is_caught(RULES, &examples);
+}
+
+/// Of [`identified`].
+const PATCH: &str = r#"<Patch xmlns="urn:mpeg:dash:schema:mpd-patch:2020" mpdId="today"
+ originalPublishTime="2026-11-22T17:00:40.000Z" publishTime="2026-11-22T17:00:44.000Z"><replace
+ sel="/MPD/@publishTime">2026-11-22T17:00:44.000Z</replace><replace
+ sel="/MPD/Period[@id='0']/AdaptationSet[@id='1']/Representation/SegmentTemplate/SegmentTimeline/S[2]"><S
+ t="161583017400000" d="360000" r="5"/></replace><add
+ sel="/MPD/Period[@id='0']/AdaptationSet[@id='2']/Representation/SegmentTemplate/SegmentTimeline"><S
+ d="350000"/></add></Patch>"#;
+
+/// [`TODAY`] with an id that a patch can name.
+fn identified() -> String {
+    TODAY.replace("type=\"dynamic\"", "type=\"dynamic\" id=\"today\"")
+}
+
+#[test]
+fn a_patch_changes_what_it_selects_and_nothing_else() {
+    let (made, findings) = patch::check(&identified(), PATCH);
+    findings.assert_none(PATCH);
+    let timeline = |text: &str| {
+        let (before, after) = text.rsplit_once("r=\"4\"/></SegmentTimeline>").unwrap();
+        let after = after.replacen("r=\"3\"/>", "r=\"3\"/><S\n d=\"350000\"/>", 1);
+        format!("{before}r=\"5\"/></SegmentTimeline>{after}")
+    };
+    let expected = timeline(&identified())
+        .replace("<S t=\"161583017400000\"", "<S\n t=\"161583017400000\"")
+        .replace("17:00:40.000Z", "17:00:44.000Z");
+    assert_eq!(made.unwrap(), expected);
+    let whole = Expected {
+        live: true,
+        epoch: true,
+    };
+    check(&expected, whole).1.assert_none("what a patch made");
 }
 
 /// ffmpeg's DASH muxer: what another packager writes must pass too.
