@@ -7,14 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use dayreel_tests::process::{Server, Setup, wait_until};
+use dayreel_tests::process::{Server, Setup, Usage, Used, wait_until};
 
-use crate::{
-    camera::Testcam,
-    ffmpeg::Ffmpeg,
-    table,
-    usage::{Usage, Used},
-};
+use crate::{camera::Testcam, ffmpeg::Ffmpeg, table};
 
 /// Start-up that is not measured.
 const WARM_UP: Duration = Duration::from_secs(8);

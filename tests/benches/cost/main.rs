@@ -16,7 +16,6 @@ mod frames;
 mod many;
 mod one;
 mod table;
-mod usage;
 mod ways;
 
 use anyhow::Result;

@@ -3,9 +3,9 @@
 use std::{path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use dayreel_tests::process::{Server, Setup, wait_until};
+use dayreel_tests::process::{Server, Setup, Usage, wait_until};
 
-use crate::{camera::Testcam, table, usage::Usage};
+use crate::{camera::Testcam, table};
 
 const CAMERAS: u32 = 16;
 /// From when all are live to the measurement: with it more than a minute since the start.

@@ -7,14 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use dayreel_tests::process::{Server, Setup, wait_until};
+use dayreel_tests::process::{Server, Setup, Usage, Used, wait_until};
 
 use crate::{
     camera::{Testcam, sent_bytes},
     ffmpeg::Ffmpeg,
     frames::{self, Frames},
     table,
-    usage::{Usage, Used},
 };
 
 const CAMERA: &str = "cam";

@@ -5,11 +5,11 @@ use std::{path::Path, thread, time::Duration, time::Instant};
 use anyhow::{Context as _, Result, ensure};
 use dayreel_testcam::{Camera, Recording, Settings, Source};
 use dayreel_tests::{
-    process::{Server, Setup, wait_until},
+    process::{Server, Setup, Usage, wait_until},
     stage::camera_identity,
 };
 
-use crate::{camera::make_h265_clip, table, usage::Usage};
+use crate::{camera::make_h265_clip, table};
 
 /// Start-up that is not measured.
 const WARM_UP: Duration = Duration::from_secs(8);

@@ -22,8 +22,8 @@ const WATCH_S: u32 = 60;
 const EVERY_MS: u32 = 500;
 /// Size of the pictures that are looked at: the clock needs no more.
 const SIZE: (u32, u32) = (272, 144);
-/// Recorded before the players come, s.
-const RECORDED_S: u32 = 12;
+/// Recorded before the players come, s: what is expected of a camera is known after some segments.
+const RECORDED_S: u32 = 30;
 const DEADLINE_S: u32 = 180;
 
 pub(crate) fn run() -> Result<()> {

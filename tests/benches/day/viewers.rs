@@ -1,5 +1,6 @@
 //! 200 players at the live edge of full days of four cameras that record meanwhile: how long each kind of
-//! request takes, and whether a picture is lost. Once directly, once through nginx as the README has it.
+//! request takes, what a player costs, and whether a picture is lost. They follow whole segments, parts or MPEG-TS;
+//! directly, or through nginx as the README has it.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,7 @@ use dayreel_core::CameraId;
 use dayreel_testcam::{Camera, Format, Settings, Source, Track, VideoCodec};
 use dayreel_tests::{
     make_day::{Media, Period, make, zone_late_in_the_day},
-    process::{Nginx, Server, Setup, run_within, wait_until},
+    process::{Nginx, Server, Setup, Usage, Used, run_within, wait_until},
     stage::{Day, match_sent},
 };
 use flate2::read::GzDecoder;
@@ -27,8 +28,10 @@ use crate::connection::{Connection, Cost};
 
 const PLAYERS: usize = 200;
 const CAMERAS: [&str; 4] = ["a", "b", "c", "d"];
-/// Of each of the two runs.
-const RUN: Duration = Duration::from_secs(60);
+/// Of each of the runs.
+const RUN: Duration = Duration::from_secs(40);
+/// How long the server is looked at that nobody watches.
+const IDLE: Duration = Duration::from_secs(20);
 /// Target duration of a segment: players ask so often for what is new.
 const SEGMENT: Duration = Duration::from_secs(4);
 const FPS: u32 = 25;
@@ -37,6 +40,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What following the camera's clock may move an access unit at once.
 const OFF_BY_90K: u64 = 180;
 const GZIP: &str = "accept-encoding: gzip\r\n";
+
+/// What players follow.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Whole segments of today.
+    Segments,
+    /// Low-latency HLS: each part, when it is there.
+    Parts,
+    /// The live view in MPEG-TS.
+    Ts,
+}
 
 /// Latencies by kind of request.
 type Latencies = BTreeMap<&'static str, Vec<Cost>>;
@@ -62,12 +76,24 @@ pub(crate) fn run() -> Result<()> {
     );
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
     let nginx = Nginx::caching(server.address(), &readme)?;
-    for (how, address) in [("directly", server.address()), ("nginx", nginx.address)] {
+    let idle = usage(&server, IDLE, || Ok(()))?.0;
+    println!("watched by nobody: {:.1} % of a core", percent(&idle, IDLE));
+    for (how, address, way) in [
+        ("segments", server.address(), Way::Segments),
+        ("segments, nginx", nginx.address, Way::Segments),
+        ("parts", server.address(), Way::Parts),
+        ("parts, nginx", nginx.address, Way::Parts),
+        ("MPEG-TS", server.address(), Way::Ts),
+    ] {
         let before = requests(&server)?;
-        let latencies = watch(address)?;
+        let (used, latencies) = usage(&server, Duration::ZERO, || watch(address, way))?;
         let asked = requests(&server)? - before;
         print(how, &latencies);
-        println!("\n{asked:.0} requests reached the server\n");
+        let all = percent(&used, RUN);
+        println!(
+            "\n{asked:.0} requests reached the server; {all:.1} % of a core, {:.3} % for each player\n",
+            (all - percent(&idle, IDLE)) / PLAYERS as f64
+        );
         for (id, camera) in CAMERAS.iter().zip(&cameras) {
             println!("{id}: {}", check(&server, id, camera)?);
         }
@@ -77,6 +103,24 @@ pub(crate) fn run() -> Result<()> {
         fs::read_to_string("/proc/loadavg")?.trim()
     );
     Ok(())
+}
+
+/// What the server uses while `work` is done, and for so long after it.
+fn usage<T>(
+    server: &Server,
+    after: Duration,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<(Used, T)> {
+    let pid = server.pid()?;
+    let before = Usage::of(pid)?;
+    let done = work()?;
+    thread::sleep(after);
+    Ok((Usage::of(pid)?.since(&before), done))
+}
+
+/// Of one core, over `time`.
+fn percent(used: &Used, time: Duration) -> f64 {
+    used.cpu_ns as f64 / time.as_nanos() as f64 * 100.0
 }
 
 /// 10 s with the noise of a sensor.
@@ -136,12 +180,12 @@ fn served(cameras: &[Camera]) -> Result<Server> {
 }
 
 /// All players, each on its own connection, beginning one after the other within a segment.
-fn watch(address: SocketAddr) -> Result<Latencies> {
+fn watch(address: SocketAddr, way: Way) -> Result<Latencies> {
     let over = AtomicBool::new(false);
     let results = thread::scope(|scope| {
         let over = &over;
         let players: Vec<_> = (0..PLAYERS)
-            .map(|nth| scope.spawn(move || play(address, nth, over)))
+            .map(|nth| scope.spawn(move || play(address, way, nth, over)))
             .collect();
         thread::sleep(RUN);
         over.store(true, Ordering::Relaxed);
@@ -157,56 +201,139 @@ fn watch(address: SocketAddr) -> Result<Latencies> {
     Ok(all)
 }
 
-/// What hls.js does: the whole list once, then what is new in it, and each new segment.
-fn play(address: SocketAddr, nth: usize, over: &AtomicBool) -> Result<Latencies> {
+/// One player, until it is `over`.
+fn play(address: SocketAddr, way: Way, nth: usize, over: &AtomicBool) -> Result<Latencies> {
     let phase = SEGMENT.mul_f64(nth as f64 / PLAYERS as f64);
     thread::sleep(phase);
-    let stream = format!("/{}/stream", CAMERAS[nth % CAMERAS.len()]);
-    let folder = format!("{stream}/today");
-    let mut connection = Connection::open(address)?;
-    let mut latencies = Latencies::new();
-    let mut ask = |kind: &'static str, path: &str| -> Result<String> {
+    let mut viewer = Viewer {
+        connection: Connection::open(address)?,
+        latencies: Latencies::new(),
+    };
+    let camera = format!("/{}", CAMERAS[nth % CAMERAS.len()]);
+    match way {
+        Way::Segments => viewer.follow_segments(&camera, over)?,
+        Way::Parts => viewer.follow_parts(&camera, over)?,
+        Way::Ts => viewer.follow_ts(&camera, over)?,
+    }
+    Ok(viewer.latencies)
+}
+
+/// A player's connection, and what it has waited.
+struct Viewer {
+    connection: Connection,
+    latencies: Latencies,
+}
+
+impl Viewer {
+    fn ask(&mut self, kind: &'static str, path: &str) -> Result<String> {
         let mut body = Vec::new();
         // The server compresses those only whose length is known before.
         let is_long = path.contains("video.m3u8");
         let headers = if is_long { GZIP } else { "" };
-        let cost = match kind {
-            "segment" => connection.get(path, headers)?,
-            _ => connection.get_into(path, headers, |piece| body.extend_from_slice(piece))?,
-        };
+        let is_text = path.contains(".m3u8");
+        let cost = self.connection.get_into(path, headers, |piece| {
+            if is_text {
+                body.extend_from_slice(piece);
+            }
+        })?;
         ensure!(cost.status == 200, "{path}: {}", cost.status);
-        latencies.entry(kind).or_default().push(cost);
+        self.latencies.entry(kind).or_default().push(cost);
         let mut text = String::new();
         match body.starts_with(&[0x1f, 0x8b]) {
             true => GzDecoder::new(&body[..]).read_to_string(&mut text)?,
             false => std::io::Cursor::new(body).read_to_string(&mut text)?,
         };
         Ok(text)
-    };
-    ask("multivariant playlist", &format!("{folder}/playlist.m3u8"))?;
-    let list = ask("whole day, first", &format!("{folder}/video.m3u8"))?;
-    let mut known = uris(&list).nth_back(3).context("no segments")?.to_owned();
-    let mut list = list;
-    let mut due = Instant::now();
-    loop {
-        let new: Vec<String> = uris(&list)
-            .rev()
-            .take_while(|uri| *uri != known)
-            .map(str::to_owned)
-            .collect();
-        for uri in new.iter().rev() {
-            // `../v-….m4s`: the same in each day's folder.
-            ask("segment", &format!("{stream}{}", uri.replace("..", "")))?;
-        }
-        known = new.into_iter().next().unwrap_or(known);
-        due += SEGMENT;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        if over.load(Ordering::Relaxed) {
-            break;
-        }
-        list = ask("what is new", &format!("{folder}/video.m3u8?_HLS_skip=YES"))?;
     }
-    Ok(latencies)
+
+    /// What hls.js does: the whole list once, then what is new in it, and each new segment.
+    fn follow_segments(&mut self, camera: &str, over: &AtomicBool) -> Result<()> {
+        let stream = format!("{camera}/stream");
+        let folder = format!("{stream}/today");
+        self.ask("multivariant playlist", &format!("{folder}/playlist.m3u8"))?;
+        let mut list = self.ask("whole day, first", &format!("{folder}/video.m3u8"))?;
+        let mut known = uris(&list).nth_back(3).context("no segments")?.to_owned();
+        let mut due = Instant::now();
+        loop {
+            for uri in after(uris(&list), &mut known) {
+                // `../v-….m4s`: the same in each day's folder.
+                self.ask("segment", &format!("{stream}{}", uri.replace("..", "")))?;
+            }
+            due += SEGMENT;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if over.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let path = format!("{folder}/video.m3u8?_HLS_skip=YES");
+            list = self.ask("what is new", &path)?;
+        }
+    }
+
+    /// The same with low latency: each reload waits for the next part.
+    fn follow_parts(&mut self, camera: &str, over: &AtomicBool) -> Result<()> {
+        let stream = format!("{camera}/stream");
+        let folder = format!("{stream}/today");
+        self.ask("multivariant playlist", &format!("{folder}/playlist.m3u8"))?;
+        let mut list = self.ask("whole day, first", &format!("{folder}/video.m3u8"))?;
+        let mut known = parts(&list).next_back().context("no parts")?.to_owned();
+        while !over.load(Ordering::Relaxed) {
+            let (media, part) = next_part(&list)?;
+            let query = format!("_HLS_msn={media}&_HLS_part={part}&_HLS_skip=YES");
+            let path = format!("{folder}/video.m3u8?{query}");
+            list = self.ask("the next part is listed", &path)?;
+            for uri in after(parts(&list), &mut known) {
+                self.ask("part", &format!("{stream}{}", uri.replace("..", "")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an old television does.
+    fn follow_ts(&mut self, camera: &str, over: &AtomicBool) -> Result<()> {
+        let folder = format!("{camera}/live");
+        let mut known = String::new();
+        let mut due = Instant::now();
+        while !over.load(Ordering::Relaxed) {
+            let list = self.ask("playlist", &format!("{folder}/playlist.m3u8"))?;
+            for uri in after(uris(&list), &mut known) {
+                self.ask("segment", &format!("{folder}/{uri}"))?;
+            }
+            due += SEGMENT / 2;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+}
+
+/// What comes after `known`, which is the last of them then.
+fn after<'l>(uris: impl DoubleEndedIterator<Item = &'l str>, known: &mut String) -> Vec<String> {
+    let new = uris.rev().take_while(|uri| uri != known);
+    let mut new: Vec<String> = new.map(str::to_owned).collect();
+    new.reverse();
+    if let Some(last) = new.last() {
+        known.clone_from(last);
+    }
+    new
+}
+
+/// The number of the segment that is being recorded, and of its part that comes next.
+fn next_part(list: &str) -> Result<(u64, usize)> {
+    let number = |tag: &str| -> Option<u64> {
+        let rest = list.split_once(tag)?.1;
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        rest[..digits].parse().ok()
+    };
+    let first = number("#EXT-X-MEDIA-SEQUENCE:").context("no media sequence")?;
+    let skipped = number("SKIPPED-SEGMENTS=").unwrap_or(0);
+    let complete = list.matches("#EXTINF").count();
+    let open = list.rsplit_once("#EXTINF").map_or(list, |(_, open)| open);
+    let media = first + skipped + u64::try_from(complete)?;
+    Ok((media, open.matches("#EXT-X-PART:").count()))
+}
+
+fn parts(list: &str) -> impl DoubleEndedIterator<Item = &str> {
+    list.lines()
+        .filter_map(|line| line.strip_prefix("#EXT-X-PART:")?.split('"').nth(1))
 }
 
 fn uris(list: &str) -> impl DoubleEndedIterator<Item = &str> {

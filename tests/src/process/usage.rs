@@ -6,15 +6,15 @@ use anyhow::{Context as _, Result};
 
 /// One look at a process.
 #[derive(Clone, Debug)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// By thread id.
     threads: BTreeMap<u32, Thread>,
     /// Resident memory, bytes.
-    pub(crate) rss_bytes: u64,
+    pub rss_bytes: u64,
     /// Handed to write calls, bytes.
-    pub(crate) written_bytes: u64,
+    pub written_bytes: u64,
     /// Caused to be written to disk, bytes: whole pages of the page cache.
-    pub(crate) disk_bytes: u64,
+    pub disk_bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -27,15 +27,15 @@ struct Thread {
 
 /// What a process used between two looks.
 #[derive(Clone, Debug)]
-pub(crate) struct Used {
+pub struct Used {
     /// User and system, ns. Threads that ended in between are missing.
-    pub(crate) cpu_ns: u64,
+    pub cpu_ns: u64,
     /// Context switches.
-    pub(crate) switches: u64,
+    pub switches: u64,
     /// CPU time by the name of the thread, ns, the busiest first.
-    pub(crate) by_thread: Vec<(String, u64)>,
+    pub by_thread: Vec<(String, u64)>,
     /// Threads at the end.
-    pub(crate) threads: usize,
+    pub threads: usize,
 }
 
 impl Usage {
@@ -43,7 +43,7 @@ impl Usage {
     ///
     /// # Errors
     /// It is gone, or not ours.
-    pub(crate) fn of(pid: u32) -> Result<Self> {
+    pub fn of(pid: u32) -> Result<Self> {
         let folder = Path::new("/proc").join(pid.to_string());
         let status = fs::read_to_string(folder.join("status"))?;
         let io = fs::read_to_string(folder.join("io"))?;
@@ -63,7 +63,7 @@ impl Usage {
     }
 
     /// From `before` to this look.
-    pub(crate) fn since(&self, before: &Self) -> Used {
+    pub fn since(&self, before: &Self) -> Used {
         let mut used = Used {
             cpu_ns: 0,
             switches: 0,
