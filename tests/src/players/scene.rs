@@ -111,7 +111,7 @@ impl Scene {
         Ok((scene, preview))
     }
 
-    /// The same, with yesterday and today up to [`PAUSE`] ago recorded already, as `media`.
+    /// The same, with yesterday and today up to 20 s ago recorded already, as `media`.
     ///
     /// # Errors
     /// Either does not start, or the days cannot be made.
@@ -122,7 +122,7 @@ impl Scene {
         })
     }
 
-    /// The same, with the `hours` up to [`PAUSE`] ago recorded already, as `media`.
+    /// The same, with the `hours` up to 20 s ago recorded already, as `media`.
     ///
     /// # Errors
     /// Either does not start, or the hours cannot be made.
