@@ -357,12 +357,13 @@ impl FuzzedSession {
 
     /// Ends it, as a session ends. Whether the supervisor would have connected again.
     fn end(self, patience: Duration) -> bool {
-        track::drain(&self.pipeline);
-        self.parts.complete(Instant::now() + patience);
-        self.pipeline.set_state(gst::State::Null).expect("it ends");
         let mut heard = self.heard.try_iter();
         let is_failure = |input| matches!(input, Input::Session(_, Event::Failed(_)));
         let has_failed = self.has_failed || heard.any(is_failure);
+        // Its tracks end, which nobody waits for any more.
+        track::drain(&self.pipeline);
+        self.parts.complete(Instant::now() + patience);
+        self.pipeline.set_state(gst::State::Null).expect("it ends");
         let left = self.pipeline.downgrade();
         drop(self);
         assert!(left.upgrade().is_none(), "something holds the pipeline");
