@@ -1,6 +1,6 @@
 //! Clients that follow today as players do, and hold each answer to the rules.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     client::Client,
@@ -22,8 +22,6 @@ pub struct PartsFollower {
     others: usize,
     /// As it was last answered.
     pub list: LowLatency,
-    /// How many answers were checked.
-    pub answers: u64,
 }
 
 impl PartsFollower {
@@ -43,35 +41,26 @@ impl PartsFollower {
             skip,
             others,
             list,
-            answers: 1,
         };
         Ok((follower, findings))
     }
 
-    /// Waits for the next part, or is told that none comes: then the playlist is asked for as it is. Returns what is
-    /// wrong with the answer.
+    /// Waits for the next part. Returns what is wrong with the answer.
     ///
     /// # Errors
-    /// There is no answer, or another.
+    /// There is no answer, or not the next part in it.
     pub fn reload(&mut self, client: &Client) -> Result<Findings> {
         let (segment, part) = self.list.newest();
         let query = format!("?_HLS_msn={segment}&_HLS_part={part}{}", self.skip);
-        let answer = client.get(&format!("{}{query}", self.path))?;
-        let waited = answer.status == 200;
-        let text = match answer.status {
-            200 => answer.text()?,
-            503 => client.get_text(&self.path)?,
-            status => bail!("{query}: {status}"),
-        };
+        let text = client.get_text(&format!("{}{query}", self.path))?;
         let (next, mut findings) = low_latency::check(&text, self.others);
         findings.extend(low_latency::check_reload(&self.list, &next));
         ensure!(
-            !waited || next.newest() > self.list.newest(),
+            next.newest() > self.list.newest(),
             "{query} was answered with {:?}",
             next.newest()
         );
         self.list = next;
-        self.answers += 1;
         Ok(findings)
     }
 }
