@@ -9,7 +9,7 @@ use crate::Slice;
 
 /// A segment of more parts is listed when it is complete, without them: some cameras send a keyframe in a
 /// minute or none at all, and each reload would list all.
-const MOST_PARTS: usize = 256;
+const MOST_PARTS: usize = 384;
 
 /// A chunk of a segment, on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

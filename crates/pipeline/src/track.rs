@@ -413,7 +413,7 @@ fn renew_recording(kind: TrackKind, tee: &gst::Element, parts: &Arc<Parts>) -> R
                     parts.shared.events.span(GapCause::Clock);
                 }
             }
-            Turn::Format => info!(%camera, track = %kind, "the format changes within a group"),
+            Turn::Format => info!(%camera, track = %kind, "the format changes"),
             Turn::Stuck => {
                 warn!(%camera, track = %kind, "the muxer makes nothing any more: another takes its place");
             }

@@ -32,7 +32,7 @@ use crate::{RecordingError, counts::Writes, events::Events, log::span_of, panics
 /// Most bytes that may wait: 8 s at 16 Mbit/s.
 const MOST_BYTES: usize = 16 << 20;
 /// Most pieces that may wait.
-const MOST_PIECES: usize = 128;
+const MOST_PIECES: usize = 192;
 /// A disk that has not taken a write for so long is said to be slow.
 const SLOW: Duration = Duration::from_secs(3);
 /// Repeated trouble is said this often.

@@ -3,7 +3,7 @@
 use gstreamer as gst;
 
 /// A muxer that has been given access units for so long, and so many, and made nothing of them, makes
-/// nothing any more. A chunk is half a second, or one access unit.
+/// nothing any more. A chunk is a third of a second, or one access unit.
 const STUCK: gst::ClockTime = gst::ClockTime::from_seconds(5);
 const STUCK_UNITS: u32 = 25;
 
@@ -12,9 +12,7 @@ const STUCK_UNITS: u32 = 25;
 pub(super) enum Turn {
     /// Media time steps.
     Span,
-    /// Other parameter sets within a group, where no standard wants them: of a camera, or damaged on
-    /// the way. The muxer (0.14.5) would wait for a keyframe and then for ever, because its fragment
-    /// has ended before that.
+    /// Other parameter sets: another init segment. A muxer (0.14.5) that is told what to split does not live to make it.
     Format,
     /// The muxer makes nothing of what it gets: for example where new parameter sets say that pictures
     /// are reordered further, so that decode times go back behind the end of the fragment before.
@@ -26,7 +24,6 @@ pub(super) enum Turn {
 pub(super) struct Turns {
     segment: Option<gst::Segment>,
     caps: Option<gst::Caps>,
-    has_other_caps: bool,
     /// What the muxer had made when the last access unit came.
     made: u64,
     /// Since the first keyframe after that.
@@ -51,9 +48,8 @@ impl Turns {
                 }
                 gst::EventView::Caps(event) => {
                     let caps = event.caps_owned();
-                    let before = self.caps.replace(caps.clone());
-                    self.has_other_caps |= before.is_some_and(|before| before != caps);
-                    None
+                    let before = self.caps.replace(caps.clone())?;
+                    (before != caps).then(|| self.turn(Turn::Format))
                 }
                 _ => None,
             },
@@ -63,9 +59,6 @@ impl Turns {
 
     fn unit(&mut self, unit: &gst::BufferRef, made: u64) -> Option<Turn> {
         let is_keyframe = !unit.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        if std::mem::take(&mut self.has_other_caps) && !is_keyframe {
-            return Some(self.turn(Turn::Format));
-        }
         if made != self.made {
             self.made = made;
             self.waiting = None;
