@@ -63,7 +63,8 @@ fn follow(
             let part = media(client, &hint)?;
             bytes.insert(hint, part);
         }
-        follower.reload(client)?.assert_none(track);
+        let findings = follower.reload(client)?.context("nothing is recorded")?;
+        findings.assert_none(track);
     }
     Ok((bytes, follower.list))
 }
@@ -245,6 +246,43 @@ fn patches_make_the_mpd_that_is_sent_whole() -> Result<()> {
     Ok(())
 }
 
+/// dash.js asked for it again and again, and gave up after sixteen times.
+#[test]
+fn regression_a_segment_that_was_listed_and_never_began_was_not_found() -> Result<()> {
+    let mut stage = Stage::recorded(picture(VideoCodec::H264), 2, 4)?;
+    let client = stage.server.client();
+    let last = || {
+        let text = client.get_text(&mpd("latency=low")).ok()?;
+        let (told, _) = manifest::check(&text, manifest::Expected::TODAY);
+        let listed = told?.1.into_iter().flat_map(|track| track.segments);
+        let names = listed.filter_map(|one| Some(one.url.rsplit('/').next()?.to_owned()));
+        names.filter(|name| name.starts_with("v-")).max()
+    };
+    // One that begins two seconds from now.
+    let before = last().context("nothing is listed")?;
+    let name = wait_until(PATIENCE, || last().filter(|name| *name != before));
+    let name = name.context("nothing new is listed")?;
+    stage.camera.stop()?;
+    let path = format!("/{CAMERA}/stream/{name}");
+    // Meanwhile it might still come, and is refused.
+    let nothing = wait_until(PATIENCE, || {
+        client.get(&path).ok().filter(|answer| answer.status == 200)
+    });
+    let nothing = nothing.with_context(|| format!("{name}: {:?}", client.get(&path)))?;
+    ensure!(nothing.body == b"\0\0\0\x14stypmsdh\0\0\0\0msdh", "{name}");
+    ensure!(
+        nothing.header("cache-control") == Some("no-store"),
+        "{name}"
+    );
+    // Of this one nobody was told.
+    let start = name.trim_start_matches("v-").trim_end_matches(".m4s");
+    let far = start.parse::<u64>()? + 20 * 90_000;
+    client
+        .get(&format!("/{CAMERA}/stream/v-{far}.m4s"))?
+        .expect(404)?;
+    Ok(())
+}
+
 /// Asks for a segment that is the next to begin: it comes bit by bit.
 fn grows(stage: &Stage, url: &str) -> Result<()> {
     let name = url.rsplit('/').next().context("no name")?;
@@ -267,7 +305,7 @@ fn grows(stage: &Stage, url: &str) -> Result<()> {
     let growing = client.get(&path)?.expect(200)?.body;
     let mut rest = Vec::new();
     connection.read_to_end(&mut rest)?;
-    // Three parts come after the first, half a second each.
+    // Five parts come after the first, a third of a second each.
     ensure!(
         begun.elapsed() > Duration::from_millis(500),
         "{name} came at once"

@@ -22,6 +22,8 @@ pub struct PartsFollower {
     others: usize,
     /// As it was last answered.
     pub list: LowLatency,
+    /// How many answers were checked.
+    pub answers: u64,
 }
 
 impl PartsFollower {
@@ -41,27 +43,47 @@ impl PartsFollower {
             skip,
             others,
             list,
+            answers: 1,
         };
         Ok((follower, findings))
     }
 
-    /// Waits for the next part. Returns what is wrong with the answer.
+    /// Waits for the next part. Returns what is wrong with the answer; `None` if there was none, because nothing is
+    /// recorded for now.
     ///
     /// # Errors
-    /// There is no answer, or not the next part in it.
-    pub fn reload(&mut self, client: &Client) -> Result<Findings> {
+    /// There is another answer, or not the next part in it.
+    pub fn reload(&mut self, client: &Client) -> Result<Option<Findings>> {
         let (segment, part) = self.list.newest();
         let query = format!("?_HLS_msn={segment}&_HLS_part={part}{}", self.skip);
-        let text = client.get_text(&format!("{}{query}", self.path))?;
-        let (next, mut findings) = low_latency::check(&text, self.others);
-        findings.extend(low_latency::check_reload(&self.list, &next));
+        let answer = client.get(&format!("{}{query}", self.path))?;
+        if answer.status == 503 {
+            return Ok(None);
+        }
+        let before = self.list.newest();
+        let findings = self.take(&answer.expect(200)?.text()?);
         ensure!(
-            next.newest() > self.list.newest(),
+            self.list.newest() > before,
             "{query} was answered with {:?}",
-            next.newest()
+            self.list.newest()
         );
+        Ok(Some(findings))
+    }
+
+    /// Asks for the playlist as it is. Returns what is wrong with the answer.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn reread(&mut self, client: &Client) -> Result<Findings> {
+        Ok(self.take(&client.get_text(&self.path)?))
+    }
+
+    fn take(&mut self, text: &str) -> Findings {
+        let (next, mut findings) = low_latency::check(text, self.others);
+        findings.extend(low_latency::check_reload(&self.list, &next));
         self.list = next;
-        Ok(findings)
+        self.answers += 1;
+        findings
     }
 }
 

@@ -54,6 +54,22 @@ impl DayTimeline {
         let open = open.map(|_| expected(start, u32::try_from(length_90k).unwrap_or(u32::MAX)));
         open.into_iter().collect()
     }
+
+    /// Whether a segment of the track `kind` may have been expected at `start` that did not come: none starts
+    /// then, and the one before ended less than two of the longest before.
+    /// One that is still expected may come yet.
+    pub fn has_come_to_nothing(&self, kind: TrackKind, start: MediaTime) -> bool {
+        let track = self.track(kind);
+        let segments = track.segments();
+        let after = segments.partition_point(|segment| segment.start < start);
+        let is_there = segments.get(after).is_some_and(|next| next.start == start);
+        let before = after.checked_sub(1).and_then(|before| segments.get(before));
+        let most_90k = 2 * u64::from(track.max_duration_90k());
+        let is_near = |before: &Segment| {
+            before.end() <= start && start.saturating_since(before.end()) < most_90k
+        };
+        !is_there && before.is_some_and(is_near)
+    }
 }
 
 /// Whether the newest of `segments` are equally long and without a hole.
@@ -155,6 +171,20 @@ mod tests {
         // Longer than those before already.
         assert_eq!(expected(&day(&[2, 2, 2], 6), now()), [(3.0, 3)]);
         assert_eq!(expected(&day(&[], 3), now()), []);
+    }
+
+    #[test]
+    fn what_was_expected_and_did_not_come_is_known() {
+        let day = day(&[2, 2, 2], 3);
+        let end = MediaTime::wall_to_media(now()).ticks() - u64::from(3 * SECOND / 2);
+        let is_nothing = |half_s: i64| {
+            let start = end.saturating_add_signed(half_s * i64::from(SECOND / 2));
+            day.has_come_to_nothing(TrackKind::Video, MediaTime::from_ticks(start))
+        };
+        assert!(is_nothing(0) && is_nothing(4) && is_nothing(7));
+        for half_s in [-13, -12, -8, -4, -1, 8] {
+            assert!(!is_nothing(half_s), "{half_s}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
 pub(crate) const SKIP_TARGETS: u64 = 6;
 
 /// RFC 8216bis §4.4.3.8 asks for two at least, which leaves a part's time to load the next one, and advises
-/// three: half a second more. Players that stall stay further behind by themselves.
+/// three: a third of a second more. Players that stall stay further behind by themselves.
 const HOLD_BACK_PARTS: u64 = 2;
 
 /// How much of a live day a playlist lists.

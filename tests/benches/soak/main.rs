@@ -8,17 +8,23 @@
 //! - every gap that the API tells of lies within a fault, and every outage is a gap;
 //! - every access unit that was sent outside of the gaps is recorded, with the bytes that were sent,
 //!   but for those of the times when packets were lost;
-//! - playlists, manifests and segments of all cameras obey the rules of the other tests;
+//! - playlists, manifests and segments of all cameras obey the rules of the other tests, and so does every answer to
+//!   players that follow each camera part by part and patch by patch;
 //! - memory is flat, and the server has no more threads and descriptors than when it began.
 //!
 //! Anything else is printed, and the exit code is 1. Pictures are small: it wants a tenth of a core.
 
 mod camera;
 mod fault;
+mod following;
 mod health;
 mod recording;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
@@ -75,6 +81,54 @@ fn soak(cameras: &mut [Watched], server: &Server, time: Duration) -> Result<Vec<
     stay_calm();
     look_at_pictures(cameras, &client)?;
     let mut health = Health::begin(server.pid()?)?;
+    let sound = |camera: &Watched| (camera.id, camera.audio.is_some());
+    let follow: Vec<_> = cameras.iter().map(sound).collect();
+    let over = AtomicBool::new(false);
+    let followed = thread::scope(|scope| {
+        let (client, over) = (&client, &over);
+        let followers: Vec<_> = follow
+            .into_iter()
+            .map(|(id, has_sound)| {
+                scope.spawn(move || following::follow(client, id, has_sound, over))
+            })
+            .collect();
+        let failed = {
+            let _over = Over(over);
+            fail(cameras, client, &mut health, time)
+        };
+        let followed = followers
+            .into_iter()
+            .map(|one| one.join().expect("a follower panicked"));
+        let followed: Vec<_> = followed.collect();
+        failed.map(|()| followed)
+    })?;
+    let mut complaints = Vec::new();
+    for (camera, followed) in cameras.iter().zip(followed) {
+        println!("{}: {followed}", camera.id);
+        complaints.extend(followed.complaints);
+    }
+    wait_until_live(cameras, &client)?;
+    stay_calm();
+    complaints.extend(health.end()?);
+    Ok(complaints)
+}
+
+/// Ends the followers, whatever happens.
+struct Over<'o>(&'o AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Lets cameras fail, one fault after the other of each.
+fn fail(
+    cameras: &mut [Watched],
+    client: &Client,
+    health: &mut Health,
+    time: Duration,
+) -> Result<()> {
     let begin = Instant::now();
     let mut rounds = 0;
     while begin.elapsed() < time {
@@ -82,7 +136,7 @@ fn soak(cameras: &mut [Watched], server: &Server, time: Duration) -> Result<Vec<
         let next = begin + rounds * ROUND;
         wait_until(2 * ROUND, || (Instant::now() >= next).then_some(()));
         let left = time.saturating_sub(begin.elapsed());
-        let live = live(&client)?;
+        let live = live(client)?;
         for camera in cameras.iter_mut() {
             camera.step(live.iter().any(|id| id == camera.id), left)?;
         }
@@ -90,15 +144,10 @@ fn soak(cameras: &mut [Watched], server: &Server, time: Duration) -> Result<Vec<
             health.look()?;
         }
         if rounds % 60 == 0 {
-            look_at_pictures(cameras, &client)?;
+            look_at_pictures(cameras, client)?;
         }
     }
-    for camera in cameras.iter_mut() {
-        camera.end_fault()?;
-    }
-    wait_until_live(cameras, &client)?;
-    stay_calm();
-    health.end()
+    cameras.iter_mut().try_for_each(Watched::end_fault)
 }
 
 fn stay_calm() {

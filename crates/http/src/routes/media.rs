@@ -46,6 +46,15 @@ async fn media_response(
     file_response(request, head, slice).await
 }
 
+/// A segment of no access units. Low-latency DASH listed it before it began, and then the camera was lost. dash.js
+/// (5.2) asks for it again and again, and gives up where it is not there.
+fn nothing(kind: TrackKind) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(content_type(kind))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(&b"\0\0\0\x14stypmsdh\0\0\0\0msdh"[..])
+}
+
 pub(crate) async fn segment_or_init(
     app: web::Data<App>,
     path: web::Path<(String, String)>,
@@ -68,11 +77,13 @@ pub(crate) async fn segment_or_init(
                     place,
                 ));
             }
-            let found = web::block(move || archive.segment(kind, start)).await;
-            let slice = found
-                .map_err(|e| ApiError::internal(&e))??
-                .ok_or_else(absent)?;
-            media_response(&request, kind, &name, slice).await
+            let of_segment = Arc::clone(&archive);
+            let found = web::block(move || of_segment.segment(kind, start)).await;
+            match found.map_err(|e| ApiError::internal(&e))?? {
+                Some(slice) => media_response(&request, kind, &name, slice).await,
+                None if waiting::is_in_vain(&archive, kind, start) => Ok(nothing(kind)),
+                None => Err(absent()),
+            }
         }
         MediaName::Part(kind, start) => {
             waiting::for_part(&app, &archive, &request, kind, start).await?;

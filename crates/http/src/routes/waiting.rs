@@ -119,6 +119,12 @@ pub(super) async fn for_segment(
     wait(app, archive, request, kind, |edge| edge.end > start).await
 }
 
+/// Whether low-latency DASH may have listed a segment of the track `kind` at `start` that does not come any more.
+pub(super) fn is_in_vain(archive: &CameraArchive, kind: TrackKind, start: MediaTime) -> bool {
+    let today = archive.today_of(kind);
+    today.is_some_and(|today| today.timeline().has_come_to_nothing(kind, start))
+}
+
 /// How far the playlist of the track `kind` of `today` goes; `None` while it lists nothing.
 pub(super) fn edge(archive: &CameraArchive, kind: TrackKind) -> Option<Edge> {
     archive.today_of(kind)?.timeline().edge(kind)

@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use dash_mpd_core::MPD;
 
-use super::{
-    UPDATE_IDS, UPDATE_ROOT, UPDATE_SEGMENTS,
-    expand::{Listed, Segment},
-};
+use super::{UPDATE_IDS, UPDATE_ROOT, UPDATE_SEGMENTS, expand::Listed};
 use crate::rules::Findings;
 
 /// Checks `new` as an update of `old`, both with what they list.
@@ -63,7 +60,7 @@ pub fn check(old: &(MPD, Vec<Listed>), new: &(MPD, Vec<Listed>)) -> Findings {
         findings.check(kept, UPDATE_IDS, || {
             format!("{:?}: offset {} was {}", now.id, now.offset, before.offset)
         });
-        findings.extend(segments(before, published_ticks(old, before), now));
+        findings.extend(segments(before, now));
     }
     findings
 }
@@ -72,33 +69,31 @@ fn period_id(mpd: &MPD, listed: &Listed) -> Option<String> {
     mpd.periods.get(listed.period)?.id.clone()
 }
 
-/// When `mpd` was published, in the media time of `listed`, where that is Unix time.
-fn published_ticks(mpd: &MPD, listed: &Listed) -> u64 {
-    let published_ms = mpd.publishTime.map_or(0, |time| time.timestamp_millis());
-    u64::try_from(published_ms).unwrap_or(0) * listed.timescale / 1000
-}
+/// So many segments that are listed early may not be complete: that a camera goes on is expected, not known.
+const EXPECTED: usize = 2;
 
-/// `before` was published at `published`, ticks.
-fn segments(before: &Listed, published: u64, now: &Listed) -> Findings {
+fn segments(before: &Listed, now: &Listed) -> Findings {
     let mut findings = Findings::default();
     let first = now.segments.first().map(|segment| segment.start);
-    // That a camera would go on was expected, not known.
-    let was_complete = |segment: &Segment| segment.start + segment.duration <= published;
-    let still: Vec<_> = before
-        .segments
+    let expected = if before.is_early { EXPECTED } else { 0 };
+    let known = before.segments.len().saturating_sub(expected);
+    let still: Vec<_> = before.segments[..known]
         .iter()
-        .filter(|segment| !before.is_early || was_complete(segment))
         .filter(|segment| first.is_some_and(|first| segment.start >= first))
         .collect();
     let kept: Vec<_> = now.segments.iter().take(still.len()).collect();
-    findings.check(still == kept && !still.is_empty(), UPDATE_SEGMENTS, || {
-        let at = still.iter().zip(&kept).position(|(was, is)| was != is);
-        format!(
-            "{:?}: {} of {} segments were kept, the first to differ is number {at:?}",
-            now.id,
-            kept.len(),
-            still.len()
-        )
-    });
+    findings.check(
+        still == kept && (known == 0 || !still.is_empty()),
+        UPDATE_SEGMENTS,
+        || {
+            let at = still.iter().zip(&kept).position(|(was, is)| was != is);
+            format!(
+                "{:?}: {} of {} segments were kept, the first to differ is number {at:?}",
+                now.id,
+                kept.len(),
+                still.len()
+            )
+        },
+    );
     findings
 }

@@ -214,11 +214,23 @@ fn least(part: &Part, target_ns: u64, findings: &mut Findings) {
     });
 }
 
+/// Whether `after` tells of a break behind what `before` lists: then nothing came of what was hinted. That is
+/// known where what follows is listed, or that there is a segment that nothing follows yet.
+fn breaks_after(before: &LowLatency, after: &LowLatency) -> bool {
+    let newest = before.newest().0;
+    let numbered = after.media.numbers().into_iter().zip(&after.media.segments);
+    let mut newer = numbered.filter(|(number, _)| *number > newest);
+    let ends = after.open.is_empty() && after.newest().0 == newest;
+    ends || newer.any(|(_, segment)| segment.discontinuities > 0)
+}
+
 /// Checks that `after` may follow `before`, the playlist that a client had.
 pub fn check_reload(before: &LowLatency, after: &LowLatency) -> Findings {
     let mut findings = Findings::default();
     if let Some(hint) = &before.hint {
-        let is_there = after.newest() == before.newest() || after.all().any(|one| one.uri == *hint);
+        let is_there = after.newest() == before.newest()
+            || after.all().any(|one| one.uri == *hint)
+            || breaks_after(before, after);
         findings.check(is_there, HINT_COMES_TRUE, || {
             format!("{hint} is not among the parts")
         });
