@@ -1,18 +1,22 @@
 //! Behind a proxy that shows the server below a path, or keeps copies, as the README says.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use dayreel_testcam::PictureSettings;
+use dayreel_testcam::{PictureSettings, VideoCodec};
 use dayreel_tests::{
     client::{Answer, Client},
+    followers::PartsFollower,
     process::{Nginx, user, wait_until},
-    stage::{CAMERA, Stage},
+    stage::{CAMERA, Stage, picture},
 };
 
 /// Until a recording of a few seconds is listed.
 const RECORD: Duration = Duration::from_secs(60);
 const BASE: &str = "/cameras/";
+/// Routes, as `/metrics` names them.
+const SEGMENT: &str = "/{cam}/stream/{name}";
+const PLAYLIST: &str = "/{cam}/stream/{day}/video.m3u8";
 const PASSWORD: &str = "correct horse";
 
 /// What `reference` in the document at `path` means (RFC 3986 §5.2.4), without its query.
@@ -229,22 +233,50 @@ fn everything_is_found_below_the_base_path_whether_the_proxy_takes_it_off_or_not
     Ok(())
 }
 
-/// How many requests for segments the server has answered.
-fn segments_asked(server: &Client) -> Result<f64> {
+/// How many requests of a route the server has answered.
+fn asked(server: &Client, route: &str) -> Result<f64> {
     let metrics = server.get_text("/metrics")?;
+    let of_route = format!("route=\"{route}\"");
     let lines = metrics.lines().filter(|line| {
-        line.starts_with("dayreel_http_requests_total{")
-            && line.contains("route=\"/{cam}/stream/{name}\"")
+        line.starts_with("dayreel_http_requests_total{") && line.contains(&of_route)
     });
     let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     Ok(counts.sum())
+}
+
+/// Players that wait for the same part at the same time, and how often each of them does.
+const FOLLOWERS: u32 = 8;
+const RELOADS: u32 = 6;
+
+/// Players of low latency get each part when it is there; of their equal waits one is sent on.
+fn follow_by_parts(viewer: &Client, direct: &Client) -> Result<()> {
+    let before = asked(direct, PLAYLIST)?;
+    let follow = || {
+        let path = format!("/{CAMERA}/stream/today/video.m3u8");
+        let (mut follower, findings) = PartsFollower::start(viewer, path, "", 1)?;
+        findings.assert_none("video");
+        for _ in 0..RELOADS {
+            let findings = follower.reload(viewer)?.context("nothing is recorded")?;
+            findings.assert_none("video");
+        }
+        anyhow::Ok(())
+    };
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..FOLLOWERS).map(|_| scope.spawn(follow)).collect();
+        all.into_iter()
+            .try_for_each(|one| one.join().expect("a follower panicked"))
+    })?;
+    let sent_on = asked(direct, PLAYLIST)? - before;
+    let all = f64::from(FOLLOWERS * (RELOADS + 1));
+    ensure!(sent_on < all / 2.0, "{sent_on} of {all} were sent on");
+    Ok(())
 }
 
 #[test]
 fn a_cache_asks_once_for_all_viewers_and_keeps_nothing_of_a_user() -> Result<()> {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(readme)?;
-    let mut stage = Stage::recorded(PictureSettings::small(), 1, 3)?;
+    let mut stage = Stage::recorded(picture(VideoCodec::H264), 1, 3)?;
     let direct = stage.server.client();
     let nginx = Nginx::caching(stage.server.address(), &readme)?;
     let viewer = Client::new(nginx.address);
@@ -252,7 +284,7 @@ fn a_cache_asks_once_for_all_viewers_and_keeps_nothing_of_a_user() -> Result<()>
     let playlist = viewer.get(&format!("{folder}video.m3u8"))?.expect(200)?;
     let text = playlist.text()?;
     let segment = resolve(&folder, last_address(&text).context("no segment")?);
-    let before = segments_asked(&direct)?;
+    let before = asked(&direct, SEGMENT)?;
     let first = viewer.get(&segment)?.expect(200)?;
     for _ in 0..20 {
         let again = viewer.get(&segment)?.expect(200)?;
@@ -260,7 +292,8 @@ fn a_cache_asks_once_for_all_viewers_and_keeps_nothing_of_a_user() -> Result<()>
         let part = viewer.get_range(&segment, "4-11")?.expect(206)?;
         ensure!(part.body == first.body[4..12], "{segment}");
     }
-    ensure!(segments_asked(&direct)? - before == 1.0);
+    ensure!(asked(&direct, SEGMENT)? - before == 1.0);
+    follow_by_parts(&viewer, &direct)?;
     // What is live comes within a second or two of its being there, and compressed to whom wants it so.
     let newer = || {
         let now = viewer

@@ -221,6 +221,7 @@ impl Parts {
         let (ended_sender, ended) = channel();
         let settings = record::RecordSettings {
             segment: self.shared.settings.segment,
+            rhythm: self.shared.rhythms[kind as usize].clone(),
         };
         let sink = record::RecordSink {
             feed: self.shared.writer.feed(kind),
@@ -228,7 +229,7 @@ impl Parts {
             ended: ended_sender,
         };
         *record = Some(Recording {
-            branch: record::attach(tee, &settings, sink)?,
+            branch: record::attach(tee, settings, sink)?,
             ended,
             before,
         });

@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::{
     AudioStatus, CameraCounts, CameraSettings, CameraState, CameraStatus, Error, IgnoredTrack,
     Ring, RingSettings, VideoStatus,
+    branches::record::Rhythm,
     counts::Arrivals,
     events::Events,
     media_clock::{Arrival, MediaClock, Stamp},
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     media_clock: Mutex<MediaClock>,
     video: Mutex<Track>,
     audio: Mutex<Track>,
+    /// How each track is cut.
+    pub(crate) rhythms: [Rhythm; TrackKind::COUNT],
     /// When the last access unit of the picture came, in ms since `origin`.
     last_unit_ms: AtomicU64,
     /// Pictures that were dropped because they could not be encoded in time.
@@ -106,6 +109,7 @@ impl Shared {
             media_clock: Mutex::new(MediaClock::after(recorded_until)),
             video: Mutex::default(),
             audio: Mutex::default(),
+            rhythms: Default::default(),
             last_unit_ms: AtomicU64::new(NEVER),
             not_converted: AtomicU64::new(0),
             damaged: AtomicU64::new(0),

@@ -35,13 +35,16 @@ mod cuts;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cuts::Rhythm;
 use cuts::{CHUNK, Cut, Cutter, Unit};
 
 /// How a track is recorded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecordSettings {
     /// Target length of a segment.
     pub(crate) segment: Duration,
+    /// Of the track, as it was last recorded.
+    pub(crate) rhythm: Rhythm,
 }
 
 /// Where the chunks go, and what is told when the last of them has been fed.
@@ -59,7 +62,7 @@ pub(crate) struct RecordSink {
 /// An element is missing, or the pads do not fit.
 pub(crate) fn attach(
     tee: &gst::Element,
-    settings: &RecordSettings,
+    settings: RecordSettings,
     sink: RecordSink,
 ) -> Result<Branch, Error> {
     let mux = gst::ElementFactory::make("cmafmux")
@@ -78,7 +81,7 @@ pub(crate) fn attach(
         u32::try_from(TICKS_PER_SECOND).unwrap_or(u32::MAX),
     );
     never_time_out(&entry);
-    cut(&entry, Cutter::new(settings.segment));
+    cut(&entry, Cutter::new(settings.segment, settings.rhythm));
 
     let appsink = gst_app::AppSink::builder()
         .sync(false)

@@ -15,7 +15,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::{
-    branches::record::{self, RecordSettings, RecordSink},
+    branches::record::{self, RecordSettings, RecordSink, Rhythm},
     events::Events,
     writer::Writer,
 };
@@ -56,7 +56,10 @@ impl Recorded {
         let mux = |tee: &gst::Element| {
             record::attach(
                 tee,
-                &RecordSettings { segment },
+                RecordSettings {
+                    segment,
+                    rhythm: Rhythm::default(),
+                },
                 RecordSink {
                     feed,
                     made: Arc::default(),

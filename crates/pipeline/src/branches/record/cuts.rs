@@ -5,9 +5,10 @@
 //! many access units, as far as its length can be known: from the one before it. Where GOPs are shorter than a
 //! chunk, as those of sound are, chunks are made of whole GOPs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gstreamer as gst;
+use parking_lot::Mutex;
 
 /// Length of a chunk: what a crash can lose, and how far live playback is behind at least.
 pub(super) const CHUNK: gst::ClockTime = gst::ClockTime::from_nseconds(333_333_333);
@@ -51,11 +52,16 @@ impl Unit {
     }
 }
 
+/// How the GOPs of a track are divided. Kept from one muxer to the next: a camera goes on as it did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rhythm(Arc<Mutex<Option<Plan>>>);
+
 /// Cuts the access units of one muxer.
 #[derive(Debug)]
 pub(super) struct Cutter {
     /// Length from which on a segment ends with its GOP.
     least: gst::ClockTime,
+    rhythm: Rhythm,
     open: Option<Open>,
 }
 
@@ -80,10 +86,11 @@ struct Open {
 
 impl Cutter {
     /// For segments of `target`.
-    pub(super) fn new(target: Duration) -> Self {
+    pub(super) fn new(target: Duration, rhythm: Rhythm) -> Self {
         let least = target.saturating_sub(EARLY).as_nanos();
         Self {
             least: gst::ClockTime::from_nseconds(u64::try_from(least).unwrap_or(u64::MAX - 1)),
+            rhythm,
             open: None,
         }
     }
@@ -91,13 +98,17 @@ impl Cutter {
     /// What begins with `unit`; nothing with the first keyframe, before which there is nothing to cut.
     pub(super) fn unit(&mut self, unit: Unit) -> Option<Cut> {
         let Some(open) = &mut self.open else {
-            self.open = unit.is_keyframe.then(|| Open::at(unit));
+            let plan = *self.rhythm.0.lock();
+            self.open = unit.is_keyframe.then(|| Open::at(unit, plan));
             return None;
         };
         let is_over = match unit.is_keyframe {
             true => open.ends_with_gop(unit),
             false => open.ends_within_gop(unit),
         };
+        if unit.is_keyframe {
+            *self.rhythm.0.lock() = open.plan;
+        }
         if !is_over {
             return None;
         }
@@ -113,7 +124,7 @@ impl Cutter {
 }
 
 impl Open {
-    const fn at(unit: Unit) -> Self {
+    const fn at(unit: Unit, plan: Option<Plan>) -> Self {
         Self {
             segment: unit.time,
             chunk: unit.time,
@@ -121,7 +132,7 @@ impl Open {
             last: unit.time,
             shown_last: unit.pts,
             units: 1,
-            plan: None,
+            plan,
             ended: 0,
         }
     }
@@ -217,7 +228,7 @@ mod tests {
     /// The lengths of chunks in ms, and which of them begin segments, of units `step_us` apart with a keyframe every
     /// `gop`, from the second GOP on.
     fn chunks(step_us: u64, gop: u64, units: u64) -> Vec<(u64, bool)> {
-        let mut cutter = Cutter::new(Duration::from_secs(4));
+        let mut cutter = Cutter::new(Duration::from_secs(4), Rhythm::default());
         let mut begun = vec![(0, true)];
         for number in 0..units {
             let time = gst::ClockTime::from_useconds(number * step_us);
@@ -261,6 +272,22 @@ mod tests {
     }
 
     #[test]
+    fn the_first_gop_after_an_outage_is_divided_as_those_before() {
+        let rhythm = Rhythm::default();
+        // Half a second each: it is not known of the first.
+        let begun = |gops: u64| {
+            let mut cutter = Cutter::new(Duration::from_secs(4), rhythm.clone());
+            let cuts = (0..12 * gops).filter(|number| {
+                let time = gst::ClockTime::from_mseconds(40 * number);
+                cutter.unit(shown_at(time, number % 12 == 0)).is_some()
+            });
+            cuts.collect::<Vec<_>>()
+        };
+        assert_eq!(begun(2), [8, 12, 18]);
+        assert_eq!(begun(2), [6, 12, 18]);
+    }
+
+    #[test]
     fn chunks_of_sound_are_whole_frames_and_equally_long() {
         for rate in [8000, 16_000, 22_050, 32_000, 44_100, 48_000] {
             let all = chunks(1_024_000_000 / rate, 1, 1000);
@@ -291,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_camera_that_sends_fewer_pictures_at_night_has_no_long_chunks() {
-        let mut cutter = Cutter::new(Duration::from_secs(4));
+        let mut cutter = Cutter::new(Duration::from_secs(4), Rhythm::default());
         let mut chunk = gst::ClockTime::ZERO;
         let mut time = gst::ClockTime::ZERO;
         for number in 0..200 {
@@ -311,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_segment_begins_where_time_goes_back() {
-        let mut cutter = Cutter::new(Duration::from_secs(4));
+        let mut cutter = Cutter::new(Duration::from_secs(4), Rhythm::default());
         let mut keyframe = |s| cutter.unit(shown_at(gst::ClockTime::from_seconds(s), true));
         assert_eq!(keyframe(10), None);
         assert_eq!(keyframe(12), Some(Cut::Chunk));
@@ -324,7 +351,7 @@ mod tests {
     /// ends.
     #[test]
     fn no_chunk_begins_with_a_picture_that_others_are_shown_before() {
-        let mut cutter = Cutter::new(Duration::from_secs(4));
+        let mut cutter = Cutter::new(Duration::from_secs(4), Rhythm::default());
         let mut begun = Vec::new();
         // I P B B P B B: each P is shown after the two that follow it.
         for number in 0..150_u64 {
