@@ -172,7 +172,12 @@ impl<'d> Mpd<'d> {
         let day = self.day;
         let longest_90k = day.max_duration_90k();
         // §5.3.1.2: no S@d is longer than maxSegmentDuration, so it is rounded up, to the millisecond.
+        let expected_90k = self
+            .growing
+            .as_ref()
+            .map_or(0, Growing::longest_expected_90k);
         let longest_90k = u64::from(longest_90k).div_ceil(90) * 90;
+        let longest_90k = longest_90k.max(expected_90k);
         let longest = Seconds(longest_90k);
         let text = document.text();
         text.push_str(

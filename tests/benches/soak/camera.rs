@@ -17,7 +17,10 @@ use dayreel_testcam::{
 };
 use dayreel_tests::stage::camera_identity;
 
-use crate::fault::{Fault, Kind};
+use crate::{
+    fault::{Fault, Kind},
+    following::Subject,
+};
 
 /// Calm between two faults of a camera, s: of the first, and how much longer that of each further
 /// camera is, so that faults of different cameras meet in ever different ways.
@@ -202,6 +205,16 @@ impl Watched {
             faults: vec![],
             calm: Duration::ZERO,
             now: Now::CalmUntil(Instant::now()),
+        }
+    }
+
+    /// As players see it.
+    pub(crate) fn subject(&self) -> Subject {
+        let is_irregular = |kind: &Kind| matches!(kind, Kind::Loss | Kind::ClockJumps);
+        Subject {
+            id: self.id,
+            has_sound: self.audio.is_some(),
+            is_regular: !self.kinds.iter().any(is_irregular),
         }
     }
 

@@ -9,8 +9,17 @@ use anyhow::Result;
 use dayreel_tests::{
     client::Client,
     followers::{PartsFollower, PatchFollower},
-    rules::Findings,
+    rules::{Findings, Rule, hls::PART_LEAST},
 };
+
+/// A camera that is followed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    pub(crate) id: &'static str,
+    pub(crate) has_sound: bool,
+    /// Whether all that it sends arrives, when it should.
+    pub(crate) is_regular: bool,
+}
 
 /// What a camera's followers were told.
 #[derive(Debug, Default)]
@@ -40,34 +49,38 @@ impl fmt::Display for Followed {
 }
 
 impl Followed {
-    fn note(&mut self, what: &str, findings: &Findings) {
-        let findings = findings.all().iter();
-        let complaints = findings.map(|found| format!("{what}: {}: {}", found.rule, found.what));
+    fn note(&mut self, subject: Subject, findings: &Findings) {
+        // Parts are what comes of pictures that are lost or late.
+        let matters = |rule: Rule| subject.is_regular || rule != PART_LEAST;
+        let findings = findings.all().iter().filter(|found| matters(found.rule));
+        let complaints =
+            findings.map(|found| format!("{}: {}: {}", subject.id, found.rule, found.what));
         self.complaints.extend(complaints);
     }
 }
 
-/// Follows the picture of the camera `id` by parts and its manifests by patches until it is `over`.
-pub(crate) fn follow(client: &Client, id: &str, has_sound: bool, over: &AtomicBool) -> Followed {
+/// Follows the picture of a camera by parts and its manifests by patches until it is `over`.
+pub(crate) fn follow(client: &Client, subject: Subject, over: &AtomicBool) -> Followed {
     let mut followed = Followed::default();
-    if let Err(error) = try_follow(client, id, has_sound, over, &mut followed) {
-        followed.complaints.push(format!("{id}: {error:#}"));
+    if let Err(error) = try_follow(client, subject, over, &mut followed) {
+        followed
+            .complaints
+            .push(format!("{}: {error:#}", subject.id));
     }
     followed
 }
 
 fn try_follow(
     client: &Client,
-    id: &str,
-    has_sound: bool,
+    subject: Subject,
     over: &AtomicBool,
     followed: &mut Followed,
 ) -> Result<()> {
-    let folder = format!("/{id}/stream/today/");
+    let folder = format!("/{}/stream/today/", subject.id);
     let path = format!("{folder}video.m3u8");
-    let others = usize::from(has_sound);
+    let others = usize::from(subject.has_sound);
     let (mut parts, findings) = PartsFollower::start(client, path, "", others)?;
-    followed.note(id, &findings);
+    followed.note(subject, &findings);
     let start = |query| PatchFollower::start(client, &folder, query);
     let mut manifests = [start("latency=low")?, start("")?];
     while !over.load(Ordering::Relaxed) {
@@ -75,9 +88,9 @@ fn try_follow(
             Some(findings) => findings,
             None => parts.reread(client)?,
         };
-        followed.note(id, &findings);
+        followed.note(subject, &findings);
         for manifest in &mut manifests {
-            followed.note(id, &manifest.refresh(client)?);
+            followed.note(subject, &manifest.refresh(client)?);
         }
     }
     followed.playlists = parts.answers;

@@ -39,9 +39,9 @@ use crate::{camera::Watched, health::Health};
 const ROUND: Duration = Duration::from_secs(1);
 /// Until all cameras are live: the longest wait after a refusal, and some.
 const ALL_LIVE: Duration = Duration::from_secs(300);
-/// Calm at the beginning, until the files of all tracks are open, and at the end, until the last
-/// segments are listed: more than a segment.
-const CALM: Duration = Duration::from_secs(15);
+/// Calm at the beginning, until the files of all tracks are open and the parts of the first GOP, whose length nobody
+/// knew, are listed no more; and at the end, until the last segments are listed.
+const CALM: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
 struct Arguments {
@@ -81,17 +81,12 @@ fn soak(cameras: &mut [Watched], server: &Server, time: Duration) -> Result<Vec<
     stay_calm();
     look_at_pictures(cameras, &client)?;
     let mut health = Health::begin(server.pid()?)?;
-    let sound = |camera: &Watched| (camera.id, camera.audio.is_some());
-    let follow: Vec<_> = cameras.iter().map(sound).collect();
+    let subjects: Vec<_> = cameras.iter().map(Watched::subject).collect();
     let over = AtomicBool::new(false);
     let followed = thread::scope(|scope| {
         let (client, over) = (&client, &over);
-        let followers: Vec<_> = follow
-            .into_iter()
-            .map(|(id, has_sound)| {
-                scope.spawn(move || following::follow(client, id, has_sound, over))
-            })
-            .collect();
+        let follow = |subject| scope.spawn(move || following::follow(client, subject, over));
+        let followers: Vec<_> = subjects.into_iter().map(follow).collect();
         let failed = {
             let _over = Over(over);
             fail(cameras, client, &mut health, time)

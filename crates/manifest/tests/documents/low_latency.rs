@@ -143,9 +143,9 @@ fn a_segment_after_a_break_is_listed_when_it_is_complete() {
 fn a_segment_of_very_many_parts_is_listed_without_them() {
     let mut day = day();
     let next_90k = MIDNIGHT_90K + 6 * u64::from(SEGMENT_90K);
-    record(&mut day, VIDEO, next_90k, 0, 256);
-    assert_eq!(day.edge(VIDEO).unwrap().open_parts, 256);
-    let one_more = next_90k + 256 * u64::from(PART_90K);
+    record(&mut day, VIDEO, next_90k, 0, 384);
+    assert_eq!(day.edge(VIDEO).unwrap().open_parts, 384);
+    let one_more = next_90k + 384 * u64::from(PART_90K);
     day.append_part(VIDEO, part(one_more, false));
     day.append_part(VIDEO, part(one_more + u64::from(PART_90K), false));
     assert_eq!(day.edge(VIDEO).unwrap().open_parts, 0);

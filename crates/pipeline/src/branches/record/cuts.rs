@@ -1,7 +1,7 @@
 //! Where chunks and segments begin, decided before the muxer.
 //!
 //! Chunks are the parts of low-latency HLS, and those of one length are what players expect: no part is shorter
-//! than 85 % of the longest, but the last of a segment (RFC 8216bis §4.4.4.9). So a GOP is divided into chunks of equally
+//! than 85 % of the longest, but the last of a segment (RFC 8216bis §4.4.3.7). So a GOP is divided into chunks of equally
 //! many access units, as far as its length can be known: from the one before it. Where GOPs are shorter than a
 //! chunk, as those of sound are, chunks are made of whole GOPs.
 
@@ -206,9 +206,16 @@ impl Plan {
         }
     }
 
-    /// How many chunks are over before the access unit of that number, from 0.
+    /// How many chunks are over before the access unit of that number, from 0. The last may be one access unit longer
+    /// than others: of half seconds at 25 pictures a second, GOPs have 12 and 13 in turn. Where the GOP turns out to be
+    /// longer, the last goes on for up to half a chunk.
     const fn chunks_before(self, unit: u64) -> u64 {
-        unit * self.chunks / self.units
+        match unit.checked_sub(self.units) {
+            None => ((unit + 1) * self.chunks - 1) / self.units,
+            Some(more) => {
+                self.chunks - 1 + (2 * more * self.chunks + self.units) / (2 * self.units)
+            }
+        }
     }
 }
 
@@ -302,6 +309,25 @@ mod tests {
     }
 
     #[test]
+    fn gops_that_have_one_picture_more_in_turn_have_no_short_chunks() {
+        let mut cutter = Cutter::new(Duration::from_secs(4), Rhythm::default());
+        let (mut sizes, mut begun) = (vec![], 0);
+        for number in 0..250_u64 {
+            let time = gst::ClockTime::from_mseconds(40 * number);
+            if cutter.unit(shown_at(time, number % 25 % 13 == 0)).is_some() {
+                sizes.push(number - begun);
+                begun = number;
+            }
+        }
+        // Of the first GOP, nothing is known.
+        assert_eq!(sizes[..4], [8, 5, 6, 6]);
+        assert!(
+            sizes[4..].iter().all(|size| (6..=7).contains(size)),
+            "{sizes:?}"
+        );
+    }
+
+    #[test]
     fn a_gop_is_divided_as_the_one_before() {
         let second = gst::ClockTime::SECOND;
         for (units, chunks) in [(25, 3), (30, 3), (16, 4), (10, 2), (14, 2), (5, 5), (1, 1)] {
@@ -311,8 +337,8 @@ mod tests {
         assert_eq!(Plan::of(100, four).chunks, 12);
         let plan = Plan::of(25, one);
         let over = |unit| plan.chunks_before(unit);
-        let begun: Vec<_> = (1..26).filter(|&n| over(n) > over(n - 1)).collect();
-        assert_eq!(begun, [9, 17, 25]);
+        let begun: Vec<_> = (1..48).filter(|&n| over(n) > over(n - 1)).collect();
+        assert_eq!(begun, [8, 16, 30, 38, 46], "where it is longer");
         assert_eq!(Plan::of(1, gst::ClockTime::ZERO).chunks, 1);
     }
 
