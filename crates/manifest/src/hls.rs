@@ -132,8 +132,8 @@ fn codecs<'t>(tracks: impl IntoIterator<Item = &'t Track>) -> Vec<&'t str> {
 /// The media playlist of one track: the day so far, or as much of it as `extent` says.
 ///
 /// `finished` days end with `EXT-X-ENDLIST` and are listed whole. In a delta update, segments older
-/// than CAN-SKIP-UNTIL are replaced by one `EXT-X-SKIP` (RFC 8216bis §6.2.5.1), with their tags: the
-/// client knows the map that is in force. `None` while the track has no segment.
+/// than CAN-SKIP-UNTIL are replaced by one `EXT-X-SKIP` (RFC 8216bis §6.2.5.1), with their tags; the
+/// map that is in force is told again. `None` while the track has no segment.
 pub fn media_playlist(
     day: &DayTimeline,
     kind: TrackKind,
@@ -175,7 +175,7 @@ pub fn media_playlist(
                     let listed = track.listed_before(skipped);
                     let _ = writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={listed}");
                     // The first is dated: hls.js would count its date back from the next one given,
-                    // over gaps.
+                    // over gaps. And it has its map: Shaka would append it without.
                     write_from(track, skipped, After::Skipped, text);
                 }
                 _ => {

@@ -25,7 +25,7 @@ const PART_TARGETS: u64 = 3;
 pub(crate) enum After {
     /// The segment before it.
     Listed,
-    /// The segment before it, skipped: the player knows its map, and not its date.
+    /// The segment before it, skipped: not every player knows its map, and its date.
     Skipped,
     /// Nothing: it is the first.
     Nothing,
@@ -451,9 +451,9 @@ impl Track {
             hole.write(self.kind, text);
         }
         (0..breaks).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
-        if before.is_none_or(|before| before.init != segment.init)
-            && let Some(init) = self.inits.get(usize::from(segment.init))
-        {
+        let is_told =
+            after == After::Skipped || before.is_none_or(|before| before.init != segment.init);
+        if is_told && let Some(init) = self.inits.get(usize::from(segment.init)) {
             let name = init_name(self.kind, init.hash);
             // Writing to a String cannot fail.
             let _ = writeln!(text, "#EXT-X-MAP:URI=\"../{name}\"");

@@ -226,9 +226,14 @@ proptest! {
                 prop_assert!(kept_s - first_s < until_s);
                 let mut merged = known.updated_by(&delta);
                 if delta.skipped > 0 {
-                    // The first that is not skipped is dated, in the whole playlist it need not be.
-                    merged.lines[delta.skipped].date = new.lines[delta.skipped].date;
-                    prop_assert!(delta.lines[0].date.is_some());
+                    // The first that is not skipped is dated and has the map that is in force; in the whole
+                    // playlist it need not.
+                    let first = &mut merged.lines[delta.skipped];
+                    prop_assert!(first.date.is_some());
+                    let in_force = new.lines[..=delta.skipped].iter().rev();
+                    prop_assert_eq!(&first.map, &in_force.flat_map(|line| line.map.clone()).next());
+                    first.date = new.lines[delta.skipped].date;
+                    first.map = new.lines[delta.skipped].map.clone();
                 }
                 merged.header.retain(|line| !line.starts_with("#EXT-X-SKIP"));
                 prop_assert_eq!(&merged, new);

@@ -1,12 +1,10 @@
-// Shaka Player, without its low latency: with it, 5.2.12 sometimes gives up at the first part of HLS that it appends
-// (3014). It tells HLS from DASH by itself.
+// Shaka Player. It tells HLS from DASH by itself.
 import { script } from "../script.js";
 
 export async function open(video, report) {
   await script("/vendor/shaka.js");
   shaka.polyfill.installAll();
   const player = new shaka.Player();
-  player.configure("streaming.lowLatencyMode", false);
   await player.attach(video);
   player.addEventListener("error", ({ detail }) => {
     report({
