@@ -55,21 +55,37 @@ impl DayTimeline {
         open.into_iter().collect()
     }
 
-    /// Whether a segment of the track `kind` may have been expected at `start` that did not come: none starts
-    /// then, and the one before ended less than two of the longest before.
-    /// One that is still expected may come yet.
-    pub fn has_come_to_nothing(&self, kind: TrackKind, start: MediaTime) -> bool {
+    /// What became of a segment of the track `kind` that was expected at `start`, where none is: nothing starts then, and
+    /// the one before ended less than two of the longest before. `None` where nobody was told of one.
+    pub fn prospect(&self, kind: TrackKind, start: MediaTime) -> Option<Prospect> {
         let track = self.track(kind);
         let segments = track.segments();
         let after = segments.partition_point(|segment| segment.start < start);
+        let before = segments.get(after.checked_sub(1)?)?;
         let is_there = segments.get(after).is_some_and(|next| next.start == start);
-        let before = after.checked_sub(1).and_then(|before| segments.get(before));
         let most_90k = 2 * u64::from(track.max_duration_90k());
-        let is_near = |before: &Segment| {
-            before.end() <= start && start.saturating_since(before.end()) < most_90k
-        };
-        !is_there && before.is_some_and(is_near)
+        let is_near = before.end() <= start && start.saturating_since(before.end()) < most_90k;
+        let is_begun = track
+            .open()
+            .is_some_and(|open| open.parts.first().is_some_and(|first| first.start == start));
+        let edge = self
+            .edge(kind)
+            .filter(|_| is_near && !is_there && !is_begun)?;
+        let is_past = after < segments.len() || start < edge.end;
+        Some(match is_past || self.is_interrupted(kind) {
+            true => Prospect::Vain,
+            false => Prospect::Open,
+        })
     }
+}
+
+/// What may become of a segment that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// The camera may go on with it.
+    Open,
+    /// It does not come: others go on, or the recording was interrupted before it.
+    Vain,
 }
 
 /// Whether the newest of `segments` are equally long and without a hole.
@@ -175,15 +191,27 @@ mod tests {
 
     #[test]
     fn what_was_expected_and_did_not_come_is_known() {
-        let day = day(&[2, 2, 2], 3);
+        let mut day = day(&[2, 2, 2], 3);
         let end = MediaTime::wall_to_media(now()).ticks() - u64::from(3 * SECOND / 2);
-        let is_nothing = |half_s: i64| {
+        let of = |day: &DayTimeline, half_s: i64| {
             let start = end.saturating_add_signed(half_s * i64::from(SECOND / 2));
-            day.has_come_to_nothing(TrackKind::Video, MediaTime::from_ticks(start))
+            day.prospect(TrackKind::Video, MediaTime::from_ticks(start))
         };
-        assert!(is_nothing(0) && is_nothing(4) && is_nothing(7));
+        // Within the segment that is being recorded none starts; behind it one may.
+        for (half_s, due) in [
+            (1, Prospect::Vain),
+            (2, Prospect::Vain),
+            (3, Prospect::Open),
+            (7, Prospect::Open),
+        ] {
+            assert_eq!(of(&day, half_s), Some(due), "{half_s}");
+        }
         for half_s in [-13, -12, -8, -4, -1, 8] {
-            assert!(!is_nothing(half_s), "{half_s}");
+            assert_eq!(of(&day, half_s), None, "{half_s}");
+        }
+        day.interrupt();
+        for half_s in [3, 7] {
+            assert_eq!(of(&day, half_s), Some(Prospect::Vain), "{half_s}");
         }
     }
 

@@ -172,12 +172,9 @@ impl<'d> Mpd<'d> {
         let day = self.day;
         let longest_90k = day.max_duration_90k();
         // §5.3.1.2: no S@d is longer than maxSegmentDuration, so it is rounded up, to the millisecond.
-        let expected_90k = self
-            .growing
-            .as_ref()
-            .map_or(0, Growing::longest_expected_90k);
         let longest_90k = u64::from(longest_90k).div_ceil(90) * 90;
-        let longest_90k = longest_90k.max(expected_90k);
+        let growing = self.growing.as_ref();
+        let most = Seconds(growing.map_or(longest_90k, Growing::longest_90k));
         let longest = Seconds(longest_90k);
         let text = document.text();
         text.push_str(
@@ -192,7 +189,7 @@ impl<'d> Mpd<'d> {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            " minBufferTime=\"PT{longest}S\" maxSegmentDuration=\"PT{longest}S\""
+            " minBufferTime=\"PT{longest}S\" maxSegmentDuration=\"PT{most}S\""
         );
         match self.presentation {
             Presentation::Live { now, window_s, .. } => {

@@ -22,7 +22,7 @@ mod spans;
 mod timeline;
 mod track;
 
-pub use ahead::Expected;
+pub use ahead::{Expected, Prospect};
 pub use dash::{Presentation, Version, manifest, patch};
 pub use document::{Document, Encoding};
 pub use edge::Edge;

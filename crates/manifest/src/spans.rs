@@ -56,6 +56,11 @@ impl Spans {
         self.interrupted = [true; 2];
     }
 
+    /// Whether the track has no segment yet since it was interrupted.
+    pub(crate) fn is_interrupted(&self, kind: TrackKind) -> bool {
+        self.interrupted.get(kind as usize).is_some_and(|is| *is)
+    }
+
     /// Decides which span `segment` is in. A track that is the first to begin starts at `first`.
     /// Returns the number and by how many it is higher than that of the segment before.
     pub(crate) fn enter(

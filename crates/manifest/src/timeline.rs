@@ -172,6 +172,11 @@ impl DayTimeline {
         self.spans.interrupt();
     }
 
+    /// Whether nothing of the track is recorded since then.
+    pub(crate) fn is_interrupted(&self, kind: TrackKind) -> bool {
+        self.spans.is_interrupted(kind)
+    }
+
     /// Appends `segment` to the track `kind`, and returns how many discontinuities it follows: one
     /// where there was a gap (in either track) or the codec configuration is another, more where
     /// only the other track was recorded in between.

@@ -3,7 +3,7 @@
 //! | where | what becomes of it |
 //! | --- | --- |
 //! | the source, probes on pads | the session fails with [`Error::Panicked`], another begins |
-//! | callbacks of an appsink | their binding catches it and posts an error on the bus: the same |
+//! | callbacks of an appsink, the cutter before a muxer | an error is posted on the bus: the same |
 //! | the supervisor, the writer | the camera [has panicked](crate::Camera::has_panicked): whoever owns it starts another |
 //!
 //! What it was and where, the program's panic hook has logged.

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use dayreel_archive::MediaSlice;
 use dayreel_core::TrackKind;
-use dayreel_manifest::MediaName;
+use dayreel_manifest::{MediaName, Prospect};
 
 use crate::{
     app::App,
@@ -81,8 +81,10 @@ pub(crate) async fn segment_or_init(
             let found = web::block(move || of_segment.segment(kind, start)).await;
             match found.map_err(|e| ApiError::internal(&e))?? {
                 Some(slice) => media_response(&request, kind, &name, slice).await,
-                None if waiting::is_in_vain(&archive, kind, start) => Ok(nothing(kind)),
-                None => Err(absent()),
+                None => match waiting::prospect(&archive, kind, start) {
+                    Some(Prospect::Vain) => Ok(nothing(kind)),
+                    Some(Prospect::Open) | None => Err(absent()),
+                },
             }
         }
         MediaName::Part(kind, start) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use dayreel_archive::CameraArchive;
 use dayreel_core::{Kind, MediaTime, TrackKind};
-use dayreel_manifest::Edge;
+use dayreel_manifest::{Edge, Prospect};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{app::App, error::ApiError};
@@ -97,7 +97,7 @@ pub(super) async fn for_part(
     wait(app, archive, request, kind, |edge| edge.end > start).await
 }
 
-/// Waits for the segment of the track `kind` that begins at `start` to begin, if low-latency DASH lists it.
+/// Waits for the segment of the track `kind` that begins at `start` to begin, if low-latency DASH may have listed it.
 ///
 /// # Errors
 /// 429 where the client waits for too much already; 503 where nothing comes.
@@ -108,21 +108,19 @@ pub(super) async fn for_segment(
     kind: TrackKind,
     start: MediaTime,
 ) -> Result<(), ApiError> {
-    let now = app.clock().now();
-    let expected = archive
-        .today_of(kind)
-        .map(|today| today.timeline().expected(kind, now));
-    let mut expected = expected.into_iter().flatten();
-    if !expected.any(|expected| expected.start == start) {
-        return Ok(());
+    match prospect(archive, kind, start) {
+        Some(Prospect::Open) => wait(app, archive, request, kind, |edge| edge.end > start).await,
+        Some(Prospect::Vain) | None => Ok(()),
     }
-    wait(app, archive, request, kind, |edge| edge.end > start).await
 }
 
-/// Whether low-latency DASH may have listed a segment of the track `kind` at `start` that does not come any more.
-pub(super) fn is_in_vain(archive: &CameraArchive, kind: TrackKind, start: MediaTime) -> bool {
-    let today = archive.today_of(kind);
-    today.is_some_and(|today| today.timeline().has_come_to_nothing(kind, start))
+/// What became of a segment of the track `kind` at `start` that is not there, of which players may have been told.
+pub(super) fn prospect(
+    archive: &CameraArchive,
+    kind: TrackKind,
+    start: MediaTime,
+) -> Option<Prospect> {
+    archive.today_of(kind)?.timeline().prospect(kind, start)
 }
 
 /// How far the playlist of the track `kind` of `today` goes; `None` while it lists nothing.

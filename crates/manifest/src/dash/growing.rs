@@ -48,11 +48,13 @@ impl Growing {
         }
     }
 
-    /// No segment that is expected is longer, in whole seconds, so that it stays while that grows, 1/90000 s.
-    pub(super) fn longest_expected_90k(&self) -> u64 {
+    /// No segment is longer, nor will one that is expected be: in whole seconds, so that it stays while that grows,
+    /// 1/90000 s.
+    pub(super) fn longest_90k(&self) -> u64 {
         let all = self.expected.iter().flatten();
-        let longest_90k = all.map(|expected| expected.duration_90k).max();
-        u64::from(longest_90k.unwrap_or_default()).next_multiple_of(TICKS_PER_SECOND)
+        let expected_90k = all.map(|expected| expected.duration_90k.into()).max();
+        let longest_90k = self.longest_90k.max(expected_90k.unwrap_or_default());
+        longest_90k.next_multiple_of(TICKS_PER_SECOND)
     }
 
     /// The segments of the track `kind` that are expected.

@@ -29,7 +29,7 @@ use gstreamer_app as gst_app;
 use parking_lot::Mutex;
 
 use super::Branch;
-use crate::{Error, writer::Feed};
+use crate::{Error, panics, writer::Feed};
 
 mod cuts;
 #[cfg(test)]
@@ -118,14 +118,38 @@ fn never_time_out(entry: &gst::Pad) {
 
 /// Tells the muxer behind `entry` what begins with each access unit.
 fn cut(entry: &gst::Pad, cutter: Cutter) {
-    let cutter = Mutex::new(cutter);
+    let state = Mutex::new((cutter, gst::ClockTime::ZERO));
     entry.add_probe(gst::PadProbeType::BUFFER, move |entry, info| {
-        let unit = info.buffer().and_then(|unit| Unit::of(unit));
-        if let Some(cut) = unit.and_then(|unit| cutter.lock().unit(unit)) {
-            entry.send_event(split_now(cut));
+        let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let cut = panics::caught(|| {
+            let (cutter, decoded) = &mut *state.lock();
+            *decoded = buffer.dts().map_or(*decoded, |dts| dts.max(*decoded));
+            if buffer.dts().is_some_and(|dts| dts < *decoded) {
+                goes_on_at(buffer.make_mut(), *decoded);
+            }
+            cutter.unit(Unit::of(buffer)?)
+        });
+        match (cut, entry.parent_element()) {
+            (Ok(None), _) | (Err(_), None) => {}
+            (Ok(Some(cut)), _) => {
+                entry.send_event(split_now(cut));
+            }
+            // As the binding does for callbacks of an appsink: the session ends of it.
+            (Err(error), Some(mux)) => {
+                gst::element_error!(mux, gst::LibraryError::Failed, ["{error}"]);
+            }
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Decode times that went back, at the end of a stream, would be the muxer's end (0.14.5, an assertion).
+fn goes_on_at(unit: &mut gst::BufferRef, dts: gst::ClockTime) {
+    unit.set_dts(dts);
+    let pts = unit.pts().map(|pts| pts.max(dts));
+    unit.set_pts(pts);
 }
 
 /// What tells `cmafmux` that something begins with the next access unit.

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use dash_mpd_core::MPD;
 
-use super::{UPDATE_IDS, UPDATE_ROOT, UPDATE_SEGMENTS, expand::Listed};
+use super::{
+    UPDATE_IDS, UPDATE_ROOT, UPDATE_SEGMENTS,
+    expand::{Listed, Segment},
+};
 use crate::rules::Findings;
 
 /// Checks `new` as an update of `old`, both with what they list.
@@ -60,7 +63,7 @@ pub fn check(old: &(MPD, Vec<Listed>), new: &(MPD, Vec<Listed>)) -> Findings {
         findings.check(kept, UPDATE_IDS, || {
             format!("{:?}: offset {} was {}", now.id, now.offset, before.offset)
         });
-        findings.extend(segments(before, now));
+        findings.extend(segments(before, published_ticks(old, before), now));
     }
     findings
 }
@@ -69,21 +72,29 @@ fn period_id(mpd: &MPD, listed: &Listed) -> Option<String> {
     mpd.periods.get(listed.period)?.id.clone()
 }
 
-/// So many segments that are listed early may not be complete: that a camera goes on is expected, not known.
-const EXPECTED: usize = 2;
+/// When `mpd` was published, in the media time of `listed`, where that is Unix time.
+fn published_ticks(mpd: &MPD, listed: &Listed) -> u64 {
+    let published_ms = mpd.publishTime.map_or(0, |time| time.timestamp_millis());
+    u64::try_from(published_ms).unwrap_or(0) * listed.timescale / 1000
+}
 
-fn segments(before: &Listed, now: &Listed) -> Findings {
+/// `before` was published at `published`, ticks.
+fn segments(before: &Listed, published: u64, now: &Listed) -> Findings {
     let mut findings = Findings::default();
     let first = now.segments.first().map(|segment| segment.start);
-    let expected = if before.is_early { EXPECTED } else { 0 };
-    let known = before.segments.len().saturating_sub(expected);
-    let still: Vec<_> = before.segments[..known]
+    // That a camera would go on was expected, not known; what it sends comes a moment later, and late after a break.
+    let was_complete = |segment: &Segment| segment.start + 2 * segment.duration <= published;
+    let known = |segment: &&Segment| !before.is_early || was_complete(segment);
+    let any_known = before.segments.iter().any(|segment| known(&segment));
+    let still: Vec<_> = before
+        .segments
         .iter()
+        .filter(known)
         .filter(|segment| first.is_some_and(|first| segment.start >= first))
         .collect();
     let kept: Vec<_> = now.segments.iter().take(still.len()).collect();
     findings.check(
-        still == kept && (known == 0 || !still.is_empty()),
+        still == kept && (!any_known || !still.is_empty()),
         UPDATE_SEGMENTS,
         || {
             let at = still.iter().zip(&kept).position(|(was, is)| was != is);

@@ -222,7 +222,9 @@ fn breaks_after(before: &LowLatency, after: &LowLatency) -> bool {
     let numbered = after.media.numbers().into_iter().zip(&after.media.segments);
     let mut newer = numbered.filter(|(number, _)| *number > newest);
     let ends = after.open.is_empty() && after.newest().0 == newest;
-    ends || newer.any(|(_, segment)| segment.discontinuities > 0)
+    ends || newer
+        .next()
+        .is_some_and(|(_, segment)| segment.discontinuities > 0)
 }
 
 /// Checks that `after` may follow `before`, the playlist that a client had.

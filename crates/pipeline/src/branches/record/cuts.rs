@@ -12,10 +12,12 @@ use parking_lot::Mutex;
 
 /// Length of a chunk: what a crash can lose, and how far live playback is behind at least.
 pub(super) const CHUNK: gst::ClockTime = gst::ClockTime::from_nseconds(333_333_333);
-/// No chunk of more than one access unit is meant to be longer.
+/// No chunk of more than one access unit is planned to be longer.
 const LONGEST: gst::ClockTime = gst::ClockTime::from_mseconds(500);
-/// Nor shorter, unless its GOP is.
+/// Nor shorter.
 const SHORTEST: gst::ClockTime = gst::ClockTime::from_mseconds(200);
+/// A chunk that would be shorter goes on, unless its segment ends: keyframes came sooner than before, or access units.
+const TOO_SHORT: gst::ClockTime = gst::ClockTime::from_mseconds(150);
 /// After so much, a chunk ends however many access units it was to have: they come less often than before.
 const LATE: gst::ClockTime = gst::ClockTime::from_mseconds(600);
 /// So much before its target a segment may end: a slewed or rounded clock must not make it miss
@@ -109,13 +111,15 @@ impl Cutter {
         if unit.is_keyframe {
             *self.rhythm.0.lock() = open.plan;
         }
-        if !is_over {
-            return None;
-        }
-        open.chunk = unit.time;
         // Where time goes back, a segment cannot go on.
         let goes_on = open.segment <= unit.time && unit.time - open.segment < self.least;
-        if unit.is_keyframe && !goes_on {
+        let is_segment = is_over && unit.is_keyframe && !goes_on;
+        let length = unit.time.saturating_sub(open.chunk);
+        if !is_over || (length < TOO_SHORT && !is_segment) {
+            return None;
+        }
+        open.begin_chunk(unit);
+        if is_segment {
             open.segment = unit.time;
             return Some(Cut::Segment);
         }
@@ -141,11 +145,14 @@ impl Open {
     fn ends_with_gop(&mut self, unit: Unit) -> bool {
         let time = unit.time;
         let length = time.saturating_sub(self.gop);
-        self.plan = Some(Plan::of(self.units, length));
+        // A keyframe on top of another, as for a viewer that has just come, says nothing of the next GOP.
+        if length >= SHORTEST {
+            self.plan = Some(Plan::of(self.units, length));
+        }
         (self.units, self.ended) = (1, 0);
         (self.gop, self.last, self.shown_last) = (time, time, unit.pts);
         // With whole GOPs, as near to the length of a chunk as can be.
-        time < self.chunk || time - self.chunk + length / 2 >= CHUNK
+        time < self.chunk || (time - self.chunk).saturating_add(length / 2) >= CHUNK
     }
 
     /// Whether the chunk ends before another access unit of the GOP.
@@ -156,22 +163,32 @@ impl Open {
         }
         let time = unit.time;
         let is_late = time.saturating_sub(self.chunk) >= LATE;
-        self.plan = self.plan.filter(|_| !is_late);
-        let over = match self.plan {
-            Some(plan) => plan.chunks_before(self.units),
+        self.plan = self
+            .plan
+            .filter(|plan| !is_late && !plan.is_over(self.units));
+        let is_over = match self.plan {
+            Some(plan) => plan.chunks_before(self.units) > self.ended,
             None => {
                 // Where one is nearest to the length of so many chunks.
                 let half_step = time.saturating_sub(self.last) / 2;
-                let since = (time + half_step).saturating_sub(self.gop);
-                since.nseconds() / CHUNK.nseconds()
+                let chunks = |time: gst::ClockTime| {
+                    let since = time.saturating_add(half_step).saturating_sub(self.gop);
+                    since.nseconds() / CHUNK.nseconds()
+                };
+                is_late || chunks(time) > chunks(self.chunk)
             }
         };
-        let is_over = is_late || over > self.ended;
-        self.ended = over;
         self.last = time;
         self.shown_last = unit.pts;
         self.units += 1;
         is_over
+    }
+
+    /// A chunk begins with `unit`, the newest.
+    fn begin_chunk(&mut self, unit: Unit) {
+        self.chunk = unit.time;
+        let of_unit = self.units - 1;
+        self.ended = self.plan.map_or(0, |plan| plan.chunks_before(of_unit));
     }
 }
 
@@ -191,7 +208,7 @@ impl Plan {
         let plans = (fewest..=most.clamp(fewest, units)).map(|chunks| Self { units, chunks });
         let best = plans.min_by_key(|plan| {
             let (chunk, due) = ((length / plan.chunks).nseconds(), CHUNK.nseconds());
-            let from_due_percent = chunk.max(due) * 100 / chunk.min(due).max(1);
+            let from_due_percent = chunk.max(due).saturating_mul(100) / chunk.min(due).max(1);
             (plan.percent_uneven(), from_due_percent)
         });
         best.unwrap_or(Self { units, chunks: 1 })
@@ -207,15 +224,17 @@ impl Plan {
     }
 
     /// How many chunks are over before the access unit of that number, from 0. The last may be one access unit longer
-    /// than others: of half seconds at 25 pictures a second, GOPs have 12 and 13 in turn. Where the GOP turns out to be
-    /// longer, the last goes on for up to half a chunk.
+    /// than others: of half seconds at 25 pictures a second, GOPs have 12 and 13 in turn.
     const fn chunks_before(self, unit: u64) -> u64 {
-        match unit.checked_sub(self.units) {
-            None => ((unit + 1) * self.chunks - 1) / self.units,
-            Some(more) => {
-                self.chunks - 1 + (2 * more * self.chunks + self.units) / (2 * self.units)
-            }
+        match unit < self.units {
+            true => ((unit + 1) * self.chunks - 1) / self.units,
+            false => self.chunks - 1,
         }
+    }
+
+    /// Whether the GOP turns out to be longer by more than half a chunk, with the access unit of that number.
+    const fn is_over(self, unit: u64) -> bool {
+        2 * unit.saturating_sub(self.units) * self.chunks > self.units
     }
 }
 
@@ -327,6 +346,52 @@ mod tests {
         );
     }
 
+    /// The lengths of chunks in ms of units `step_ms` apart, with keyframes at these.
+    fn lengths(steps_ms: impl IntoIterator<Item = (u64, bool)>) -> Vec<u64> {
+        let mut cutter = Cutter::new(Duration::from_secs(4), Rhythm::default());
+        let (mut time_ms, mut begun_ms, mut lengths) = (0, 0, vec![]);
+        for (step_ms, is_keyframe) in steps_ms {
+            time_ms += step_ms;
+            let time = gst::ClockTime::from_mseconds(time_ms);
+            if cutter.unit(shown_at(time, is_keyframe)).is_some() {
+                lengths.push(time_ms - begun_ms);
+                begun_ms = time_ms;
+            }
+        }
+        lengths
+    }
+
+    #[test]
+    fn regression_a_short_gop_made_tiny_parts_of_the_one_after_it() {
+        for short in 1..8 {
+            // A keyframe for a viewer that has just come, and then none for long.
+            let units = (0..1000).map(|n| (40, [0, 50, 50 + short].contains(&n)));
+            let lengths = lengths(units);
+            assert!(
+                lengths.iter().all(|ms| (150..=640).contains(ms)),
+                "{short}: {lengths:?}"
+            );
+            assert!(lengths.len() < 130, "{short}: {}", lengths.len());
+        }
+    }
+
+    #[test]
+    fn a_camera_that_sends_more_pictures_by_day_has_no_tiny_parts() {
+        let night = (0..50).map(|n| (200, n % 5 == 0));
+        let lengths = lengths(night.chain((0..500).map(|n| (40, n % 25 == 0))));
+        assert!(
+            lengths.iter().all(|ms| (160..=640).contains(ms)),
+            "{lengths:?}"
+        );
+    }
+
+    #[test]
+    fn a_keyframe_that_comes_just_after_a_chunk_has_begun_begins_none() {
+        let early = 9;
+        let lengths = lengths((0..200).map(|n| (40, n % 25 == 0 || n == 100 + early)));
+        assert!(lengths.iter().all(|ms| *ms >= 150), "{lengths:?}");
+    }
+
     #[test]
     fn a_gop_is_divided_as_the_one_before() {
         let second = gst::ClockTime::SECOND;
@@ -337,8 +402,9 @@ mod tests {
         assert_eq!(Plan::of(100, four).chunks, 12);
         let plan = Plan::of(25, one);
         let over = |unit| plan.chunks_before(unit);
-        let begun: Vec<_> = (1..48).filter(|&n| over(n) > over(n - 1)).collect();
-        assert_eq!(begun, [8, 16, 30, 38, 46], "where it is longer");
+        let begun: Vec<_> = (1..40).filter(|&n| over(n) > over(n - 1)).collect();
+        assert_eq!(begun, [8, 16]);
+        assert!(!plan.is_over(29) && plan.is_over(30));
         assert_eq!(Plan::of(1, gst::ClockTime::ZERO).chunks, 1);
     }
 
