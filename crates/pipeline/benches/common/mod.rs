@@ -43,7 +43,7 @@ pub(crate) fn record(
          ! x264enc key-int-max=50 bitrate={bitrate_kbps} speed-preset=veryfast tune=zerolatency \
            option-string=scenecut=0 \
          ! h264parse ! video/x-h264,stream-format=avc,alignment=au ! h264timestamper \
-         ! cmafmux name=mux chunk-duration=500000000 fragment-duration=3770000000 \
+         ! cmafmux name=mux chunk-duration=333333333 fragment-duration=3770000000 \
          ! appsink name=sink sync=false buffer-list=true \
          videotestsrc num-buffers={pictures} pattern=smpte horizontal-speed=3 ! {raw} ! mix. \
          videotestsrc num-buffers={pictures} pattern=snow ! {raw} ! mix."

@@ -14,8 +14,7 @@ pub(super) enum Turn {
     Span,
     /// Other parameter sets: another init segment. A muxer (0.14.5) that is told what to split does not live to make it.
     Format,
-    /// The muxer makes nothing of what it gets: for example where new parameter sets say that pictures
-    /// are reordered further, so that decode times go back behind the end of the fragment before.
+    /// The muxer makes nothing of what it gets.
     Stuck,
 }
 

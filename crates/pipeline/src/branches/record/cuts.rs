@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 /// Length of a chunk: what a crash can lose, and how far live playback is behind at least.
 pub(super) const CHUNK: gst::ClockTime = gst::ClockTime::from_nseconds(333_333_333);
-/// No chunk of more than one access unit is planned to be longer.
+/// No chunk of more than one access unit is planned to be longer; it may become so, up to [`LATE`].
 const LONGEST: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 /// Nor shorter.
 const SHORTEST: gst::ClockTime = gst::ClockTime::from_mseconds(200);
