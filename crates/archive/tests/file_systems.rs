@@ -28,6 +28,14 @@ const NOON: &str = "2026-11-22T12:00:00Z";
 const DAY: &str = "cam/days/2026-11-22";
 const HOUR_90K: u64 = 3600 * 90_000;
 
+/// Takes a file system off. A program that another test has just started may still have its files open.
+fn unmount(path: &str) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while let Err(error) = run("umount", &[path]) {
+        assert!(Instant::now() < end, "{error}");
+    }
+}
+
 /// Runs a program of util-linux or e2fsprogs.
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(arguments).output();
@@ -253,7 +261,7 @@ fn a_disk_that_turns_read_only_is_said_to_be_and_can_be_read() {
     drop((recorder, today, camera));
 
     // Unmounted, checked and mounted again it is as it was.
-    run("umount", &[disk.text()]).unwrap();
+    unmount(disk.text());
     let image = disk.image.as_ref().unwrap().path().to_str().unwrap();
     // 1: errors were corrected.
     let _ = run("fsck.ext4", &["-p", image]);
