@@ -2,7 +2,7 @@
 
 use dayreel_core::{MediaTime, TrackKind, WallTime};
 
-use crate::{DayTimeline, Segment};
+use crate::{DayTimeline, Segment, parts::starts_at};
 
 /// After so many equal segments, another one is expected.
 const EQUAL: usize = 3;
@@ -59,19 +59,15 @@ impl DayTimeline {
     /// the one before ended less than two of the longest before. `None` where nobody was told of one.
     pub fn prospect(&self, kind: TrackKind, start: MediaTime) -> Option<Prospect> {
         let track = self.track(kind);
-        let segments = track.segments();
-        let after = segments.partition_point(|segment| segment.start < start);
-        let before = segments.get(after.checked_sub(1)?)?;
-        let is_there = segments.get(after).is_some_and(|next| next.start == start);
+        let index = track.index_at(start)?;
+        let before = track.segments().get(index)?;
         let most_90k = 2 * u64::from(track.max_duration_90k());
         let is_near = before.end() <= start && start.saturating_since(before.end()) < most_90k;
         let is_begun = track
             .open()
-            .is_some_and(|open| open.parts.first().is_some_and(|first| first.start == start));
-        let edge = self
-            .edge(kind)
-            .filter(|_| is_near && !is_there && !is_begun)?;
-        let is_past = after < segments.len() || start < edge.end;
+            .is_some_and(|open| starts_at(&open.parts, start));
+        let edge = self.edge(kind).filter(|_| is_near && !is_begun)?;
+        let is_past = index + 1 < track.segments().len() || start < edge.end;
         Some(match is_past || self.is_interrupted(kind) {
             true => Prospect::Vain,
             false => Prospect::Open,

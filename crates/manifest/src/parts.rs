@@ -104,6 +104,7 @@ impl Parts {
     }
 }
 
-fn starts_at(parts: &[Part], start: MediaTime) -> bool {
+/// Whether the segment of these parts starts at `start`.
+pub(crate) fn starts_at(parts: &[Part], start: MediaTime) -> bool {
     parts.first().is_some_and(|first| first.start == start)
 }
