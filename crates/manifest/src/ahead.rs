@@ -41,6 +41,11 @@ impl DayTimeline {
         let recorded_90k = edge.end.saturating_since(last.end());
         let start = open.and_then(|open| open.parts.first());
         let start = start.map_or(last.end(), |first| first.start);
+        // One whose end is overdue by its length was cut short: how long it is, is known when it is complete.
+        let due_90k = u64::from(length_90k).max(edge.end.saturating_since(start));
+        if start.saturating_add(2 * due_90k).media_to_wall() <= now {
+            return Vec::new();
+        }
         let expected = |start: MediaTime, duration_90k| Expected {
             start,
             duration_90k,
