@@ -147,6 +147,50 @@ fn today_lists_the_hole_as_an_explicit_time() {
     assert_eq!(urls[5], "../v-161583017400000.m4s");
 }
 
+/// [`TODAY`] published so many s after the start of its newest segment of the picture, which is so many s long.
+fn early(published_s: u64, newest_s: u64) -> String {
+    const NEWEST_S: u64 = 76;
+    TODAY
+        .replace(
+            "$Time$.m4s\"><",
+            "$Time$.m4s\" availabilityTimeOffset=\"3\"><",
+        )
+        .replace(
+            "<S t=\"161583017400000\" d=\"360000\" r=\"4\"/>",
+            &format!(
+                "<S t=\"161583017400000\" d=\"360000\" r=\"3\"/><S d=\"{}\"/>",
+                newest_s * 90_000
+            ),
+        )
+        .replace(
+            "17:00:40.000Z",
+            &format!("17:01:{:02}.000Z", NEWEST_S + published_s - 60),
+        )
+}
+
+#[test]
+fn what_was_expected_may_become_shorter_until_it_is_overdue() {
+    let changed = |published_s, before_s, after_s| {
+        let read = |text: &str| check(text, Expected::TODAY).0.unwrap();
+        let (old, new) = (early(published_s, before_s), early(9, after_s));
+        update::check(&read(&old), &read(&new)).breaks(UPDATE_SEGMENTS)
+    };
+    assert!(!changed(1, 4, 3), "it was expected");
+    assert!(!changed(7, 4, 3), "it may still come");
+    assert!(changed(8, 4, 3), "it is overdue");
+}
+
+#[test]
+fn regression_what_is_before_a_short_segment_was_taken_for_expected() {
+    let read = |text: &str| check(text, Expected::TODAY).0.unwrap();
+    let complete = early(2, 1);
+    let listed = read(&complete);
+    update::check(&listed, &listed).assert_none("an update that changes nothing");
+    let lost = read(&complete.replace("r=\"3\"/><S d", "r=\"2\"/><S d"));
+    let findings = update::check(&listed, &lost);
+    assert!(findings.breaks(UPDATE_SEGMENTS));
+}
+
 /// Runs with the real schema where it is there, and says where it is not.
 #[test]
 fn examples_are_valid_against_the_schema() {

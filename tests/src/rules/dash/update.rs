@@ -84,17 +84,19 @@ fn segments(before: &Listed, published: u64, now: &Listed) -> Findings {
     let first = now.segments.first().map(|segment| segment.start);
     // That a camera would go on was expected, not known; what it sends comes a moment later, and late after a break.
     let was_complete = |segment: &Segment| segment.start + 2 * segment.duration <= published;
-    let known = |segment: &&Segment| !before.is_early || was_complete(segment);
-    let any_known = before.segments.iter().any(|segment| known(&segment));
-    let still: Vec<_> = before
-        .segments
+    let known = match before.is_early {
+        // All before one that was complete were, too, be it much shorter than they.
+        true => before.segments.iter().rposition(was_complete),
+        false => before.segments.len().checked_sub(1),
+    };
+    let known = &before.segments[..known.map_or(0, |last| last + 1)];
+    let still: Vec<_> = known
         .iter()
-        .filter(known)
         .filter(|segment| first.is_some_and(|first| segment.start >= first))
         .collect();
     let kept: Vec<_> = now.segments.iter().take(still.len()).collect();
     findings.check(
-        still == kept && (!any_known || !still.is_empty()),
+        still == kept && (known.is_empty() || !still.is_empty()),
         UPDATE_SEGMENTS,
         || {
             let at = still.iter().zip(&kept).position(|(was, is)| was != is);
