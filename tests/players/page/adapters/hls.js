@@ -13,6 +13,12 @@ export async function open(video, report, settings = {}) {
   const details = () => hls.latestLevelDetails;
   // A fragment says which stretch of the video element's time it fills and when its first picture was taken.
   const dated = () => details()?.fragments.filter((fragment) => fragment.programDateTime) ?? [];
+  // So shortly before the start of a fragment hls.js loads nothing before it, and steps over what lacks.
+  const clear = (time_s) => {
+    const { fragments, fragmentHint } = details();
+    const next = [...fragments, ...(fragmentHint ? [fragmentHint] : [])].find(({ start }) => start > time_s);
+    return next && next.start - time_s <= hls.config.maxFragLookUpTolerance ? next.start : time_s;
+  };
   return {
     version: Hls.version,
     load(url) {
@@ -36,7 +42,7 @@ export async function open(video, report, settings = {}) {
       return fragment ? fragment.start + (wall_ms - fragment.programDateTime) / 1000 : null;
     },
     seek(time_s) {
-      video.currentTime = time_s;
+      video.currentTime = clear(time_s);
     },
     // Its I-frame player, which is another instance with a <video> of its own.
     keyframes(other) {
@@ -57,7 +63,7 @@ export async function open(video, report, settings = {}) {
       hls.nextLevel = index;
     },
     goLive() {
-      video.currentTime = hls.liveSyncPosition ?? details().edge;
+      video.currentTime = clear(hls.liveSyncPosition ?? details().edge);
     },
   };
 }
