@@ -1,21 +1,31 @@
 //! An HTTP connection that is kept alive and measures. It reads into one buffer and keeps nothing.
 
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    io::Read as _,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
+use ureq::Agent;
 
-/// Bounds each read.
+/// Bounds each request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
+/// A header's name and value.
+pub(crate) type Header = (&'static str, String);
+
+/// Asks for a compressed answer, as browsers do.
+pub(crate) fn gzip() -> Header {
+    ("accept-encoding", "gzip".to_owned())
+}
+
 /// One connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    address: SocketAddr,
+    agent: Agent,
     buffer: Vec<u8>,
 }
 
@@ -25,61 +35,58 @@ pub(crate) struct Cost {
     pub(crate) status: u16,
     /// Length of the body.
     pub(crate) bytes: u64,
-    /// From the request to the first byte of the body.
+    /// From the request to the first bytes of the body.
     pub(crate) first_byte: Duration,
     /// From the request to the last byte.
     pub(crate) total: Duration,
 }
 
 impl Connection {
-    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
+    /// It is opened with the first request.
+    pub(crate) fn to(address: SocketAddr) -> Self {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .max_idle_connections(1)
+            .accept_encoding("")
+            .proxy(None)
+            .build();
+        Self {
+            address,
+            agent: agent.into(),
             buffer: vec![0; BUFFER_BYTES],
-        })
+        }
     }
 
-    /// GET with further header lines, each with its line end.
-    pub(crate) fn get(&mut self, path: &str, headers: &str) -> Result<Cost> {
-        self.get_into(path, headers, |_| ())
+    /// GET, with a further header or none.
+    pub(crate) fn get(&mut self, path: &str, header: Option<&Header>) -> Result<Cost> {
+        self.get_into(path, header, |_| ())
     }
 
-    /// The same; `take` gets the body, piece by piece.
+    /// The same; `take` gets the body as it was sent, piece by piece.
     pub(crate) fn get_into(
         &mut self,
         path: &str,
-        headers: &str,
+        header: Option<&Header>,
         mut take: impl FnMut(&[u8]),
     ) -> Result<Cost> {
+        let mut request = self.agent.get(format!("http://{}{path}", self.address));
+        if let Some((name, value)) = header {
+            request = request.header(*name, value);
+        }
         let begun = Instant::now();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
-        self.stream.write_all(request.as_bytes())?;
-        let mut filled = 0;
-        let end = loop {
-            let read = self.read(filled)?;
-            filled += read;
-            if let Some(end) = find(&self.buffer[..filled], b"\r\n\r\n") {
-                break end + 4;
-            }
-            ensure!(filled < self.buffer.len(), "a head without an end");
-        };
-        let head = std::str::from_utf8(&self.buffer[..end])?.to_ascii_lowercase();
-        let status = head.split(' ').nth(1).context("no status")?.parse()?;
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length:"));
-        let bytes: u64 = length.context("no length")?.trim().parse()?;
-        let mut left = bytes.saturating_sub(u64::try_from(filled - end)?);
-        let mut first_byte = (filled > end).then(|| begun.elapsed());
-        take(&self.buffer[end..filled]);
-        while left > 0 {
-            let read = self.read(0)?;
+        let mut answer = request.call()?;
+        let status = answer.status().as_u16();
+        let mut body = answer.body_mut().as_reader();
+        let (mut bytes, mut first_byte) = (0, None);
+        loop {
+            let read = body.read(&mut self.buffer)?;
             first_byte.get_or_insert_with(|| begun.elapsed());
+            if read == 0 {
+                break;
+            }
             take(&self.buffer[..read]);
-            left = left.saturating_sub(u64::try_from(read)?);
+            bytes += u64::try_from(read)?;
         }
         let total = begun.elapsed();
         Ok(Cost {
@@ -89,20 +96,4 @@ impl Connection {
             total,
         })
     }
-
-    fn read(&mut self, at: usize) -> Result<usize> {
-        loop {
-            match self.stream.read(&mut self.buffer[at..]) {
-                Ok(0) => anyhow::bail!("the server hung up"),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => return Ok(read?),
-            }
-        }
-    }
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
 }

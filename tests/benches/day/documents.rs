@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use dayreel_tests::make_day::{CAMERA, Media, Served};
 
-use crate::connection::{Connection, Cost};
+use crate::connection::{Connection, Cost, gzip};
 
 /// Of which the median is taken.
 const REQUESTS: usize = 51;
@@ -22,24 +22,25 @@ pub(crate) fn run() -> Result<()> {
         };
         let mut served = Served::start(media, hours)?;
         let kind = if irregular { "irregular" } else { "regular" };
-        for (document, name, headers) in [
-            ("video.m3u8", "playlist", ""),
-            ("video.m3u8", "playlist, gzip", "accept-encoding: gzip\r\n"),
-            ("video.m3u8?_HLS_skip=YES", "delta update", ""),
-            ("manifest.mpd", "MPD", ""),
-            ("manifest.mpd", "MPD, gzip", "accept-encoding: gzip\r\n"),
-            ("playlist.m3u8", "multivariant", ""),
+        let gzip = gzip();
+        for (document, name, header) in [
+            ("video.m3u8", "playlist", None),
+            ("video.m3u8", "playlist, gzip", Some(&gzip)),
+            ("video.m3u8?_HLS_skip=YES", "delta update", None),
+            ("manifest.mpd", "MPD", None),
+            ("manifest.mpd", "MPD, gzip", Some(&gzip)),
+            ("playlist.m3u8", "multivariant", None),
         ] {
             // The first request after a start pays for what is made once.
             let ended = served.server.stop()?;
             ensure!(ended.success(), "{ended}");
             served.server.restart()?;
             let path = format!("/{CAMERA}/stream/today/{document}");
-            let mut connection = Connection::open(served.server.address())?;
-            let cold = connection.get(&path, headers)?;
+            let mut connection = Connection::to(served.server.address());
+            let cold = connection.get(&path, header)?;
             let mut costs = Vec::with_capacity(REQUESTS);
             for _ in 0..REQUESTS {
-                let cost = connection.get(&path, headers)?;
+                let cost = connection.get(&path, header)?;
                 ensure!(cost.status == 200, "{path}: {}", cost.status);
                 costs.push(cost);
             }

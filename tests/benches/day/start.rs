@@ -29,12 +29,12 @@ pub(crate) fn run() -> Result<()> {
             let begun = Instant::now();
             served.server.restart()?;
             listening.push(begun.elapsed());
-            let mut connection = Connection::open(served.server.address())?;
-            let cost = connection.get("/a/stream/today/video.m3u8", "")?;
+            let mut connection = Connection::to(served.server.address());
+            let cost = connection.get("/a/stream/today/video.m3u8", None)?;
             ensure!(cost.status == 200, "status {}", cost.status);
             playlist.push(begun.elapsed());
-            first.push(connection.get("/api/cameras/a/days", "")?);
-            then.push(connection.get("/api/cameras/a/days", "")?);
+            first.push(connection.get("/api/cameras/a/days", None)?);
+            then.push(connection.get("/api/cameras/a/days", None)?);
         }
         println!(
             "| {} | 7 | {:.0} | {:.0} | {:.1} | {:.1} |",

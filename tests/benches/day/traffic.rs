@@ -16,7 +16,10 @@ use dayreel_tests::{
     rules::hls,
 };
 
-use crate::{as_of_1080p, connection::Connection};
+use crate::{
+    as_of_1080p,
+    connection::{Connection, Header},
+};
 
 const PLAYERS: usize = 50;
 /// Of each run; server and rival take turns.
@@ -25,8 +28,8 @@ const TURNS: usize = 5;
 /// Ticks of `/proc/pid/stat` in a second (`CLK_TCK`, the same on every Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What players ask: path and further header lines.
-type Request = (String, String);
+/// What players ask: path and a further header.
+type Request = (String, Option<Header>);
 
 /// What a run brought.
 #[derive(Clone, Copy)]
@@ -86,10 +89,10 @@ fn requests(served: &Served) -> Result<(Vec<Request>, Vec<Request>)> {
             continue;
         }
         let path = format!("/{CAMERA}/stream{}", listed.uri.replace("..", ""));
-        ours.push((path, String::new()));
+        ours.push((path, None));
         let (offset, length) = on_disk.byte_range.context("no byte range")?;
-        let range = format!("range: bytes={offset}-{}\r\n", offset + length - 1);
-        theirs.push((format!("/{CAMERA}/days/{date}/{file}"), range));
+        let range = ("range", format!("bytes={offset}-{}", offset + length - 1));
+        theirs.push((format!("/{CAMERA}/days/{date}/{file}"), Some(range)));
     }
     Ok((ours, theirs))
 }
@@ -101,13 +104,13 @@ fn measure(address: SocketAddr, requests: &[Request], pids: &[u32]) -> Result<Ra
     let before = cpu_s(pids)?;
     let begun = Instant::now();
     let player = |nth: usize| -> Result<()> {
-        let mut connection = Connection::open(address)?;
+        let mut connection = Connection::to(address);
         let first = nth * requests.len() / PLAYERS;
-        for (path, headers) in requests.iter().cycle().skip(first) {
+        for (path, header) in requests.iter().cycle().skip(first) {
             if over.load(Ordering::Relaxed) {
                 break;
             }
-            let cost = connection.get(path, headers)?;
+            let cost = connection.get(path, header.as_ref())?;
             ensure!(cost.status < 300, "{path}: {}", cost.status);
             bytes.fetch_add(cost.bytes, Ordering::Relaxed);
         }
