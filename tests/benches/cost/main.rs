@@ -3,12 +3,13 @@
 //! `cargo build --release --workspace && cargo bench -p dayreel-tests --bench cost`
 //!
 //! Takes nine minutes; `-- converted` measures only cameras whose pictures are encoded again, `-- ways`
-//! only the transports and H.265. The cameras are `testcam` processes that loop one clip (1080p25, H.264,
+//! only the transports and H.265; `-- against PROGRAM` only this build beside another one of the program. The cameras are `testcam` processes that loop one clip (1080p25, H.264,
 //! 4 Mbit/s, a keyframe every 2 s) over TCP, so that making the picture costs next to nothing and
 //! is not counted. Rivals run at the same time on the same camera: both meet the same load, and the
 //! ratio stands even where the machine is busy. It refuses to print figures of a run in which a
 //! camera was not live or a frame was dropped.
 
+mod against;
 mod camera;
 mod converted;
 mod ffmpeg;
@@ -18,6 +19,8 @@ mod one;
 mod table;
 mod ways;
 
+use std::path::Path;
+
 use anyhow::Result;
 
 fn main() -> Result<()> {
@@ -26,6 +29,10 @@ fn main() -> Result<()> {
         return converted::measure(folder.path());
     }
     let clip = camera::make_clip(folder.path())?;
+    let mut arguments = std::env::args().skip_while(|argument| argument != "against");
+    if let Some(rival) = arguments.nth(1) {
+        return against::measure(&clip, Path::new(&rival));
+    }
     if std::env::args().any(|argument| argument == "ways") {
         return ways::measure(folder.path(), &clip);
     }

@@ -2,7 +2,7 @@
 
 use std::{
     io::Read as _,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,8 @@ pub(crate) fn gzip() -> Header {
 /// One connection.
 pub(crate) struct Connection {
     address: SocketAddr,
+    /// On behalf of whom it asks.
+    from: Option<IpAddr>,
     agent: Agent,
     buffer: Vec<u8>,
 }
@@ -53,9 +55,16 @@ impl Connection {
             .build();
         Self {
             address,
+            from: None,
             agent: agent.into(),
             buffer: vec![0; BUFFER_BYTES],
         }
+    }
+
+    /// Asks on behalf of `client`, as a proxy does.
+    pub(crate) fn on_behalf_of(self, client: IpAddr) -> Self {
+        let from = Some(client);
+        Self { from, ..self }
     }
 
     /// GET, with a further header or none.
@@ -73,6 +82,9 @@ impl Connection {
         let mut request = self.agent.get(format!("http://{}{path}", self.address));
         if let Some((name, value)) = header {
             request = request.header(*name, value);
+        }
+        if let Some(client) = self.from {
+            request = request.header("x-forwarded-for", client.to_string());
         }
         let begun = Instant::now();
         let mut answer = request.call()?;

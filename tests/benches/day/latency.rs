@@ -70,7 +70,7 @@ fn of_gop(gop_s: f64) -> Result<()> {
     growing.url.push_str("?latency=low");
     for runs in [
         vec![run(Player::Hls), growing],
-        vec![run(Player::Dash)],
+        vec![run(Player::HlsCatchingUp), run(Player::Dash)],
         vec![run(Player::HlsPlain), ts],
         vec![
             scene.page("hls", steps.clone()),

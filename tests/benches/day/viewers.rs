@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Read as _,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -35,6 +35,8 @@ const IDLE: Duration = Duration::from_secs(20);
 /// Target duration of a segment: players ask so often for what is new.
 const SEGMENT: Duration = Duration::from_secs(4);
 const FPS: u32 = 25;
+/// The address of the first of the players; those of the others follow.
+const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// Until cameras are live.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What following the camera's clock may move an access unit at once.
@@ -164,7 +166,10 @@ fn served(cameras: &[Camera]) -> Result<Server> {
             .zip(&urls)
             .map(|(id, url)| (*id, url.as_str())),
     );
-    setup.server = format!("timezone = \"{}\"\n", zone.name());
+    setup.server = format!(
+        "timezone = \"{}\"\ntrusted_proxies = [\"127.0.0.1\"]\n",
+        zone.name()
+    );
     // It chooses its folder, so it is started once before there is anything in it.
     let mut server = Server::start(setup)?;
     let ended = server.stop()?;
@@ -216,8 +221,10 @@ fn watch(address: SocketAddr, way: Way) -> Result<Latencies> {
 fn play(address: SocketAddr, way: Way, nth: usize, over: &AtomicBool) -> Result<Latencies> {
     let phase = SEGMENT.mul_f64(nth as f64 / PLAYERS as f64);
     thread::sleep(phase);
+    let client_address = Ipv4Addr::from_bits(FIRST_CLIENT.to_bits() + u32::try_from(nth)?);
     let mut viewer = Viewer {
-        connection: Connection::to(address),
+        // One client alone may not wait for so many parts.
+        connection: Connection::to(address).on_behalf_of(client_address.into()),
         latencies: Latencies::new(),
     };
     let camera = format!("/{}", CAMERAS[nth % CAMERAS.len()]);

@@ -51,6 +51,8 @@ pub struct Setup {
     pub data_dir: Option<PathBuf>,
     /// Further environment, such as `TZ` or `LD_PRELOAD`.
     pub environment: Vec<(String, String)>,
+    /// The program; by default the one that was built with the tests.
+    pub program: Option<PathBuf>,
     /// The most files it may have open; as many as this process where nothing is said.
     pub open_files: Option<u32>,
 }
@@ -164,16 +166,17 @@ impl Server {
             data.display().to_string()
         );
         fs::write(&config, text)?;
+        let program = self.setup.program.clone().unwrap_or_else(binary);
         let mut command = match self.setup.open_files {
             // Becomes the server: its process id is the same.
             Some(files) => {
                 let mut limited = Command::new("prlimit");
                 limited
                     .arg(format!("--nofile={files}:{files}"))
-                    .arg(binary());
+                    .arg(program);
                 limited
             }
-            None => Command::new(binary()),
+            None => Command::new(program),
         };
         let mut child = command
             .args(["run", "--config"])
