@@ -279,6 +279,7 @@ fn regression_dash_js_stood_still_when_the_camera_had_been_away() -> Result<()> 
             .cameras
             .push_str(&format!("[[camera]]\nid = \"{ID}\"\nrtsp = \"{url}\"\n"));
     })?;
+    scene.wait_turn();
     scene.wait_recorded_of(ID, 16)?;
     let steps = vec![
         Step::Start,

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,6 +12,7 @@ use chrono_tz::Tz;
 use dayreel_core::Day;
 use dayreel_testcam::{AudioCodec, Camera, PictureSettings, Settings, Source};
 use tempfile::TempDir;
+use tokio::sync::{Mutex as Turns, MutexGuard as Held};
 
 use super::{Plan, Player, Run, RunReport, Step, play};
 use crate::make_day::{Media, Period, make, zone_late_in_the_day};
@@ -35,15 +36,43 @@ pub struct Scene {
     pub camera: Camera,
     out: TempDir,
     /// Dropped last.
-    _turn: MutexGuard<'static, ()>,
+    turn: Mutex<Turn>,
 }
 
-/// Scenes take turns: several browsers at once would leave none the time to decode.
-static TURN: Mutex<()> = Mutex::new(());
+/// One scene plays at a time: several browsers would leave none the time to decode.
+static PLAYING: Turns<()> = Turns::const_new(());
+/// Meanwhile the next one records what it plays.
+static PREPARING: Turns<()> = Turns::const_new(());
 
-fn turn() -> MutexGuard<'static, ()> {
-    // A scene that failed leaves nothing behind that the next could trip over.
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// What a scene may do; a scene that failed leaves nothing behind that the next could trip over.
+#[derive(Debug)]
+struct Turn {
+    playing: Option<Held<'static, ()>>,
+    preparing: Option<Held<'static, ()>>,
+}
+
+impl Turn {
+    fn to_prepare() -> Self {
+        Self {
+            playing: None,
+            preparing: Some(PREPARING.blocking_lock()),
+        }
+    }
+
+    /// Beside which no other prepares.
+    fn alone() -> Self {
+        Self {
+            preparing: Some(PREPARING.blocking_lock()),
+            playing: Some(PLAYING.blocking_lock()),
+        }
+    }
+
+    fn wait(&mut self) {
+        if self.playing.is_none() {
+            self.playing = Some(PLAYING.blocking_lock());
+            self.preparing = None;
+        }
+    }
 }
 
 impl Scene {
@@ -60,7 +89,7 @@ impl Scene {
     /// # Errors
     /// Either does not start.
     pub fn start_with(change: impl FnOnce(&mut Setup)) -> Result<Self> {
-        let turn = turn();
+        let turn = Turn::to_prepare();
         let camera = Self::camera()?;
         let mut setup = Self::setup(&camera, &zone_at_noon());
         change(&mut setup);
@@ -73,7 +102,7 @@ impl Scene {
     /// # Errors
     /// The server does not start.
     pub fn of_camera(camera: Camera) -> Result<Self> {
-        let turn = turn();
+        let turn = Turn::to_prepare();
         let server = Server::start(Self::setup(&camera, &zone_at_noon()))?;
         Self::of(server, camera, turn)
     }
@@ -83,7 +112,7 @@ impl Scene {
     /// # Errors
     /// One of them does not start, or the sub-stream is not listed.
     pub fn start_with_preview(width: u32) -> Result<(Self, Camera)> {
-        let turn = turn();
+        let turn = Turn::to_prepare();
         let camera = Self::camera()?;
         let preview = Camera::start(Settings {
             source: Source::Picture(PictureSettings {
@@ -131,7 +160,7 @@ impl Scene {
     }
 
     fn with_past(media: &Media, period: impl FnOnce(Tz, DateTime<Utc>) -> Period) -> Result<Self> {
-        let turn = turn();
+        let turn = Turn::to_prepare();
         let mut camera = Self::camera()?;
         // Nothing may be recorded before the days are made.
         camera.stop()?;
@@ -152,7 +181,7 @@ impl Scene {
     /// # Errors
     /// Either does not start, or libfaketime is not installed.
     pub fn start_before_midnight(left: Duration) -> Result<(Self, Midnight)> {
-        let turn = turn();
+        let turn = Turn::alone();
         // Many players at once have to decode it.
         let camera = Self::camera_with(|picture| (picture.width, picture.height) = (640, 360))?;
         let now = Utc::now();
@@ -195,14 +224,14 @@ impl Scene {
         setup
     }
 
-    fn of(server: Server, camera: Camera, turn: MutexGuard<'static, ()>) -> Result<Self> {
+    fn of(server: Server, camera: Camera, turn: Turn) -> Result<Self> {
         Ok(Self {
             server,
             camera,
             out: tempfile::Builder::new()
                 .prefix("dayreel-players-")
                 .tempdir()?,
-            _turn: turn,
+            turn: Mutex::new(turn),
         })
     }
 
@@ -293,11 +322,18 @@ impl Scene {
         Ok(path)
     }
 
-    /// Plays all `runs` at the same time, each within `deadline_s`.
+    /// Waits until it is this scene's turn to play, which it then is until the scene ends.
+    pub fn wait_turn(&self) {
+        let turn = self.turn.lock();
+        turn.unwrap_or_else(PoisonError::into_inner).wait();
+    }
+
+    /// Plays all `runs` at the same time, each within `deadline_s`, when it is its turn.
     ///
     /// # Errors
     /// As [`play`].
     pub fn play(&self, deadline_s: u32, runs: Vec<Run>) -> Result<Vec<RunReport>> {
+        self.wait_turn();
         // libtest names its threads after the tests.
         let test = std::thread::current()
             .name()
