@@ -1,4 +1,4 @@
-// Puts one player on the page's <video> and a probe beside it: `?player=hls|hls-plain|dash|shaka`.
+// Puts one player on the page's <video> and a probe beside it: `?player=hls|hls-catching-up|hls-plain|dash|shaka`.
 import { Probe } from "./probe.js";
 
 const player = new URLSearchParams(location.search).get("player");

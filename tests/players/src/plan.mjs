@@ -3,6 +3,7 @@
 // `out` is the folder of the pictures, `deadline_s` bounds each run, `player` is one of:
 export const PLAYERS = {
   hls: "hls",
+  "hls-catching-up": "hls-catching-up",
   "hls-plain": "hls-plain",
   dash: "dash",
   "shaka-hls": "shaka",

@@ -49,6 +49,8 @@ impl Run {
 pub enum Player {
     /// hls.js.
     Hls,
+    /// hls.js that plays faster where it is further behind than it aims at.
+    HlsCatchingUp,
     /// hls.js that is not to be of low latency.
     HlsPlain,
     /// dash.js.
@@ -68,6 +70,7 @@ impl Player {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hls => "hls",
+            Self::HlsCatchingUp => "hls-catching-up",
             Self::HlsPlain => "hls-plain",
             Self::Dash => "dash",
             Self::ShakaHls => "shaka-hls",
@@ -80,7 +83,7 @@ impl Player {
     /// Path of the document it plays for a day of a camera.
     pub fn path(self, camera: &str, day: &str) -> String {
         match self {
-            Self::Hls | Self::HlsPlain | Self::ShakaHls => {
+            Self::Hls | Self::HlsCatchingUp | Self::HlsPlain | Self::ShakaHls => {
                 format!("/{camera}/stream/{day}/playlist.m3u8")
             }
             Self::Dash | Self::ShakaDash => format!("/{camera}/stream/{day}/manifest.mpd"),
