@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dayreel_core::MediaTime;
+use dayreel_core::{MediaTime, TICKS_PER_SECOND};
 
 use crate::number::Seconds;
 
@@ -19,11 +19,18 @@ pub struct LiveSegment {
     pub discontinuity: bool,
 }
 
+/// To fetch the next segment in, 1/90000 s.
+const SPARE: u64 = TICKS_PER_SECOND * 3 / 2;
+
 /// The playlist of `segments`, oldest first, numbered without a hole; `None` if there are none.
 /// `discontinuities` is the number of those that have left the window.
 ///
 /// Version 3, for old players: EXTINF has decimals (RFC 8216 §7), nothing else is newer. The caller
 /// holds RFC 8216 §4.3.3.1: no rounded duration is above `target_s`.
+///
+/// Players that know EXT-X-START begin a target duration and [`SPARE`] before the end, not three as RFC 8216 §4.3.5.2
+/// advises: with a keyframe every 4 s that would be 12 s. A segment is listed as soon as it is there and is at most a
+/// target duration long, so that is left of what they have when they next ask.
 pub fn live_playlist(
     target_s: u64,
     discontinuities: u64,
@@ -33,6 +40,8 @@ pub fn live_playlist(
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "#EXT-X-TARGETDURATION:{target_s}");
+    let before_end = Seconds(target_s * TICKS_PER_SECOND + SPARE);
+    let _ = writeln!(text, "#EXT-X-START:TIME-OFFSET=-{before_end}");
     let _ = writeln!(text, "#EXT-X-MEDIA-SEQUENCE:{}", first.number);
     let _ = writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}");
     for segment in segments {
@@ -64,7 +73,7 @@ mod tests {
         assert_eq!(
             live_playlist(2, 4, &[segment(7, false), segment(8, true)]).unwrap(),
             "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:2\n\
-             #EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:4\n\
+             #EXT-X-START:TIME-OFFSET=-3.5\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:4\n\
              #EXT-X-PROGRAM-DATE-TIME:2026-11-22T16:03:19.000Z\n#EXTINF:2.0,\n7.ts\n\
              #EXT-X-DISCONTINUITY\n\
              #EXT-X-PROGRAM-DATE-TIME:2026-11-22T16:03:21.000Z\n#EXTINF:2.0,\n8.ts\n"

@@ -27,6 +27,7 @@ use crate::{CameraSettings, Ring, track::media_to_pts};
 
 mod follower;
 mod mux;
+mod split;
 mod window;
 
 use follower::Follower;
@@ -35,8 +36,8 @@ use window::{Fragment, Window};
 /// A request waits so long for the first segment: three keyframe intervals of 4 s, and a second.
 const FIRST: Duration = Duration::from_secs(13);
 
-/// So far behind the camera the newest segment may be, beside three of the longest, when the first playlist is sent:
-/// hlssink3 holds back two. Players begin near its end, and many stay as far behind as they began.
+/// So far behind the camera the newest segment may be, beside the one that is being made, when the first playlist is
+/// sent. Players begin near its end, and many stay as far behind as they began.
 const BEHIND: gst::ClockTime = gst::ClockTime::SECOND;
 
 /// A camera whose last picture is older is away: nobody waits for it.

@@ -25,7 +25,10 @@ use gstreamer_app as gst_app;
 use parking_lot::Mutex;
 use tracing::warn;
 
-use super::window::{Fragment, TARGET_S};
+use super::{
+    split::split_early,
+    window::{Fragment, TARGET_S},
+};
 use crate::{Error, track::pts_to_90k};
 
 /// A segment that becomes larger ends the span: 10 s at 25 Mbit/s.
@@ -33,9 +36,6 @@ const MOST_SEGMENT_BYTES: usize = 32 << 20;
 
 /// More that waits for the muxer ends the span.
 const MOST_QUEUED_BYTES: u64 = 32 << 20;
-
-/// So much longer than its target a segment may be: the camera's clock is followed.
-const LATE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// What is left comes out within that.
 const FINISH: Duration = Duration::from_secs(2);
@@ -92,13 +92,6 @@ impl Mux {
             // Cameras cannot be asked for keyframes this way.
             .property("send-keyframe-requests", false)
             .build()?;
-        if let Some(split) = hls
-            .downcast_ref::<gst::Bin>()
-            .and_then(|bin| bin.by_name("split_mux_sink"))
-        {
-            let most = gst::ClockTime::from_seconds(TARGET_S) + LATE;
-            split.set_property("max-size-time", most.nseconds());
-        }
         let source = source(video);
         pipeline.add_many([source.upcast_ref(), &parser, &filter, &hls])?;
         gst::Element::link_many([source.upcast_ref(), &parser, &filter])?;
@@ -108,6 +101,7 @@ impl Mux {
             pipeline.add(sound)?;
             sound.link_pads(Some("src"), &hls, Some("audio"))?;
         }
+        split_early(&hls);
         let origin = start.saturating_sub(LEAD);
         let open = Open::default();
         lend_streams(&hls, &open);

@@ -129,9 +129,9 @@ impl Window {
         newest.map(|(newest, _)| newest.start.saturating_add(newest.duration_90k.into()))
     }
 
-    /// How much may have come that is in no segment yet: of the muxer, two, and one that is being made.
+    /// How much may have come that is in no segment yet: one that is being made.
     pub(super) const fn most_held_back(&self) -> gst::ClockTime {
-        gst::ClockTime::from_seconds(3 * self.target_s)
+        gst::ClockTime::from_seconds(self.target_s)
     }
 
     pub(super) fn held_bytes(&self) -> usize {
