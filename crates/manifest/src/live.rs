@@ -20,7 +20,7 @@ pub struct LiveSegment {
 }
 
 /// To fetch the next segment in, 1/90000 s.
-const SPARE: u64 = TICKS_PER_SECOND * 3 / 2;
+const SPARE: u64 = TICKS_PER_SECOND;
 
 /// The playlist of `segments`, oldest first, numbered without a hole; `None` if there are none.
 /// `discontinuities` is the number of those that have left the window.
@@ -29,8 +29,8 @@ const SPARE: u64 = TICKS_PER_SECOND * 3 / 2;
 /// holds RFC 8216 §4.3.3.1: no rounded duration is above `target_s`.
 ///
 /// Players that know EXT-X-START begin a target duration and [`SPARE`] before the end, not three as RFC 8216 §4.3.5.2
-/// advises: with a keyframe every 4 s that would be 12 s. A segment is listed as soon as it is there and is at most a
-/// target duration long, so that is left of what they have when they next ask.
+/// advises: with a keyframe every 4 s that would be 12 s. It is enough where a segment is listed as soon as it is there,
+/// and who asks for it a moment before waits for it, instead of half a target duration (§6.3.4).
 pub fn live_playlist(
     target_s: u64,
     discontinuities: u64,
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(
             live_playlist(2, 4, &[segment(7, false), segment(8, true)]).unwrap(),
             "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-TARGETDURATION:2\n\
-             #EXT-X-START:TIME-OFFSET=-3.5\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:4\n\
+             #EXT-X-START:TIME-OFFSET=-3.0\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:4\n\
              #EXT-X-PROGRAM-DATE-TIME:2026-11-22T16:03:19.000Z\n#EXTINF:2.0,\n7.ts\n\
              #EXT-X-DISCONTINUITY\n\
              #EXT-X-PROGRAM-DATE-TIME:2026-11-22T16:03:21.000Z\n#EXTINF:2.0,\n8.ts\n"

@@ -18,7 +18,6 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_core::{CameraId, Kind};
-use gstreamer as gst;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
@@ -36,9 +35,8 @@ use window::{Fragment, Window};
 /// A request waits so long for the first segment: three keyframe intervals of 4 s, and a second.
 const FIRST: Duration = Duration::from_secs(13);
 
-/// So far behind the camera the newest segment may be, beside the one that is being made, when the first playlist is
-/// sent. Players begin near its end, and many stay as far behind as they began.
-const BEHIND: gst::ClockTime = gst::ClockTime::SECOND;
+/// A request waits so much longer for the next segment than that lacks, if the camera goes on as it did.
+const LATE: Duration = Duration::from_millis(500);
 
 /// A camera whose last picture is older is away: nobody waits for it.
 const AWAY: Duration = Duration::from_secs(5);
@@ -83,13 +81,13 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     window: Window,
-    /// The window has come to the present since it was begun.
+    /// The window has come to the present since it was begun, or does not.
     is_current: bool,
     /// There is a follower.
     is_made: bool,
     is_closed: bool,
     last_request: Instant,
-    /// How many wait for the first segment.
+    /// How many wait for a segment.
     waiting: usize,
     dropped: u64,
 }
@@ -114,22 +112,29 @@ impl LiveView {
         }))
     }
 
-    /// The playlist of now. The first who asks waits until what the ring holds is in segments, for at most 13 s.
+    /// The playlist of now, or of a moment later: where the newest segment is older than half of the longest, the next
+    /// one is waited for. Players begin near the end, and many stay as far behind as they began; and who follows is not
+    /// sent away when the next one is about to come. The first who asks waits for what the ring holds, for at most 13 s.
     ///
     /// # Errors
     /// See [`LiveError`].
     pub async fn playlist(&self) -> Result<String, LiveError> {
         let inner = &self.0;
-        let first = async {
+        let most = {
+            let state = inner.state.lock();
+            let half: Duration = state.window.half_target().into();
+            if state.is_current { half + LATE } else { FIRST }
+        };
+        let fresh = async {
             let _waiting = Waiting::begin(inner);
             loop {
                 let changed = inner.changed.notified();
                 {
                     let mut state = inner.state.lock();
                     let playlist = state.playlist();
-                    let is_current = inner.is_current(&mut state);
+                    let is_fresh = inner.is_fresh(&mut state);
                     match (playlist, inner.ask(&mut state)) {
-                        (Some(playlist), asked) if is_current || asked.is_err() => {
+                        (Some(playlist), asked) if is_fresh || asked.is_err() => {
                             return Ok(playlist);
                         }
                         (_, asked) => asked?,
@@ -138,8 +143,8 @@ impl LiveView {
                 changed.await;
             }
         };
-        match tokio::time::timeout(FIRST, first).await {
-            Ok(first) => first,
+        match tokio::time::timeout(most, fresh).await {
+            Ok(fresh) => fresh,
             Err(_) => {
                 let mut state = inner.state.lock();
                 let playlist = state.playlist();
@@ -209,13 +214,16 @@ impl State {
 }
 
 impl Inner {
-    /// Whether the window has come to the present.
-    fn is_current(&self, state: &mut State) -> bool {
-        let newest = self.ring.newest().map(|newest| newest.pts);
-        let least =
-            newest.map(|newest| newest.saturating_sub(state.window.most_held_back() + BEHIND));
-        state.is_current |= state.window.end().map(media_to_pts) >= least;
-        state.is_current
+    /// Whether the next segment is not due yet.
+    fn is_fresh(&self, state: &mut State) -> bool {
+        let half = state.window.half_target();
+        let least = self
+            .ring
+            .newest()
+            .map(|newest| newest.pts.saturating_sub(half));
+        let is_fresh = state.window.end().map(media_to_pts) >= least;
+        state.is_current |= is_fresh;
+        is_fresh
     }
 
     /// Sees to it that the view is made.
@@ -294,7 +302,7 @@ impl Inner {
     }
 }
 
-/// Somebody who waits for the first segment: until it is there, or they go, nobody is idle.
+/// Somebody who waits for a segment: until it is there, or they go, nobody is idle.
 struct Waiting<'i>(&'i Inner);
 
 impl<'i> Waiting<'i> {

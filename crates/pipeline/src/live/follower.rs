@@ -8,16 +8,15 @@ use tracing::{info, warn};
 use super::{Inner, mux::Mux};
 use crate::{Ring, alignment::MOST_WAIT_NS, branches::ring::Fresh, track::pts_to_90k};
 
-/// So much of the past is shown at once: with GOPs of 2 s three segments, and the two that hlssink3 holds
-/// back until the GOP after them is complete.
+/// So much of the past is shown at once: with GOPs of 2 s four segments, so that who begins three of them before the
+/// end, as players do that do not know EXT-X-START, finds them.
 const BACK: Duration = Duration::from_secs(10);
 
 /// Sound that is so late is not waited for.
 const LATE_SOUND: gst::ClockTime = gst::ClockTime::from_seconds(3);
 
 /// How much has to have come before a span begins, so that its sound is there: a player that begins
-/// without stays without, and at the begin of a session sound waits until it is aligned. That is little
-/// more than the first segment of hlssink3 takes.
+/// without stays without, and at the begin of a session sound waits until it is aligned.
 const SETTLED: gst::ClockTime = gst::ClockTime::from_seconds(4);
 const _: () = assert!(SETTLED.nseconds() > MOST_WAIT_NS.unsigned_abs() + 500_000_000);
 
@@ -31,6 +30,8 @@ pub(super) struct Follower {
     /// Numbers of the next access units in the rings.
     next_picture: u64,
     next_sound: u64,
+    /// The longest GOP of the past that is shown.
+    longest: gst::ClockTime,
     /// When the last keyframe is shown.
     last_keyframe: Option<gst::ClockTime>,
 }
@@ -42,6 +43,7 @@ impl Follower {
             mux: None,
             next_picture: 0,
             next_sound: 0,
+            longest: gst::ClockTime::ZERO,
             last_keyframe: None,
         }
     }
@@ -51,6 +53,7 @@ impl Follower {
         let ring = Arc::clone(&self.inner.ring);
         if let Some((first, longest)) = ring.join(BACK) {
             self.next_picture = first;
+            self.longest = longest;
             self.inner.expect(pts_to_90k(longest));
         }
         info!(camera = %self.inner.id, "the live view in MPEG-TS begins");
@@ -134,7 +137,7 @@ impl Follower {
                 inner.push(fragment);
             }
         };
-        match Mux::start(&fresh.caps, sound.as_ref(), start, sink) {
+        match Mux::start(&fresh.caps, sound.as_ref(), start, self.longest, sink) {
             Ok(mux) => self.mux = Some(mux),
             Err(error) => warn!(camera = %self.inner.id, %error, "no live view in MPEG-TS"),
         }

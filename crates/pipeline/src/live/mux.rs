@@ -60,8 +60,8 @@ pub(super) struct Mux {
 type Open = Arc<Mutex<Vec<(String, Part)>>>;
 
 impl Mux {
-    /// Starts a span of these formats, whose first picture is shown at `start`. `sink` is called by
-    /// a streaming thread for each complete segment.
+    /// Starts a span of these formats, whose first picture is shown at `start`, after GOPs that were no longer than
+    /// `longest`. `sink` is called by a streaming thread for each complete segment.
     ///
     /// # Errors
     /// An element is missing or does not fit.
@@ -69,6 +69,7 @@ impl Mux {
         video: &gst::Caps,
         sound: Option<&gst::Caps>,
         start: gst::ClockTime,
+        longest: gst::ClockTime,
         sink: impl Fn(Fragment) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let pipeline = gst::Pipeline::new();
@@ -101,7 +102,7 @@ impl Mux {
             pipeline.add(sound)?;
             sound.link_pads(Some("src"), &hls, Some("audio"))?;
         }
-        split_early(&hls);
+        split_early(&hls, longest)?;
         let origin = start.saturating_sub(LEAD);
         let open = Open::default();
         lend_streams(&hls, &open);

@@ -5,64 +5,78 @@
 //! depends on no other. So the first picture that is shown after a keyframe is passed to it as such a one, which
 //! makes a GOP of the keyframe alone, before which it is told to split; the muxer behind it gets the picture as it is.
 
+use dayreel_manifest::rounded_seconds;
 use gstreamer as gst;
-use gstreamer::{meta::CustomMeta, prelude::*};
+use gstreamer::{glib, meta::CustomMeta, prelude::*};
 use parking_lot::{Mutex, Once};
 
 use super::window::TARGET_S;
+use crate::track::pts_to_90k;
 
 /// So much longer than its target a segment may be: the camera's clock is followed.
 const LATE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
+/// None is shorter, where that makes none longer than it may be: segments are numbered by half seconds.
+const SHORTEST: gst::ClockTime = gst::ClockTime::from_mseconds(500);
+
 /// Is on a picture that depends on others while it passes for one that does not.
 const DISGUISED: &str = "DayreelDisguised";
 
-static REGISTERED: Once = Once::new();
-
-/// Makes `hls`, linked with its pictures, end segments as soon as the next one has begun.
-pub(super) fn split_early(hls: &gst::Element) {
-    REGISTERED.call_once(|| CustomMeta::register(DISGUISED, &[]));
+/// Makes `hls`, linked with its pictures, end segments as soon as the next one has begun. No GOP so far was longer than
+/// `longest`.
+///
+/// # Errors
+/// It is not made as it was.
+pub(super) fn split_early(
+    hls: &gst::Element,
+    longest: gst::ClockTime,
+) -> Result<(), glib::BoolError> {
+    register();
+    let missing = || glib::bool_error!("hlssink3 has no splitmuxsink with a muxer and pictures");
     let bin = hls.downcast_ref::<gst::Bin>();
-    let Some(split) = bin.and_then(|bin| bin.by_name("split_mux_sink")) else {
-        return;
-    };
-    let Some(pictures) = hls.static_pad("video") else {
-        return;
-    };
-    let no_limit = gst::ClockTime::ZERO;
-    split.set_property("max-size-time", no_limit.nseconds());
+    let split = bin.and_then(|bin| bin.by_name("split_mux_sink"));
+    let split = split.ok_or_else(missing)?;
     let muxer = split.property::<Option<gst::Element>>("muxer");
-    for pad in muxer.iter().flat_map(|muxer| muxer.sink_pads()) {
+    let muxer = muxer.ok_or_else(missing)?;
+    let pictures = hls.static_pad("video").ok_or_else(missing)?;
+    split.set_property("max-size-time", gst::ClockTime::ZERO.nseconds());
+    for pad in muxer.sink_pads() {
         pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
-            unmask(info);
+            info.buffer_mut().into_iter().for_each(unmask);
             gst::PadProbeReturn::Ok
         });
     }
     let split = split.downgrade();
-    let segments = Mutex::new(Segments::default());
+    let segments = Mutex::new(Segments::new(longest));
     pictures.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(picture) = info.buffer_mut()
-            && segments.lock().ends(picture)
-            && let Some(split) = split.upgrade()
-        {
-            split.emit_by_name::<()>("split-now", &[]);
-            mask(picture.make_mut());
+        if let Some(picture) = info.buffer_mut() {
+            let turn = segments.lock().pass(picture);
+            if let Some((split, at)) = split.upgrade().zip(turn.split_at) {
+                split.emit_by_name::<()>("split-at-running-time", &[&at.nseconds()]);
+            }
+            if turn.is_disguised {
+                mask(picture.make_mut());
+            }
         }
         gst::PadProbeReturn::Ok
     });
+    Ok(())
+}
+
+fn register() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| CustomMeta::register(DISGUISED, &[]));
 }
 
 fn mask(picture: &mut gst::BufferRef) {
     // Where that fails, it stays as it is, and the segment ends later.
-    if is_delta(picture) && CustomMeta::add(picture, DISGUISED).is_ok() {
+    if CustomMeta::add(picture, DISGUISED).is_ok() {
         picture.unset_flags(gst::BufferFlags::DELTA_UNIT);
     }
 }
 
-fn unmask(info: &mut gst::PadProbeInfo<'_>) {
-    if let Some(unit) = info.buffer_mut()
-        && CustomMeta::from_buffer(unit, DISGUISED).is_ok()
-    {
+fn unmask(unit: &mut gst::Buffer) {
+    if CustomMeta::from_buffer(unit, DISGUISED).is_ok() {
         unit.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
     }
 }
@@ -71,39 +85,75 @@ fn is_delta(picture: &gst::BufferRef) -> bool {
     picture.flags().contains(gst::BufferFlags::DELTA_UNIT)
 }
 
+/// What to do before a picture is passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Turn {
+    /// With the first GOP that begins then or later a segment begins, running time.
+    split_at: Option<gst::ClockTime>,
+    is_disguised: bool,
+}
+
 /// Decides which keyframes begin a segment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Segments {
+    /// The longest GOP so far.
+    longest: gst::ClockTime,
     /// Where the open one begins.
     start: Option<gst::ClockTime>,
     /// The newest keyframe.
     keyframe: Option<gst::ClockTime>,
-    /// That begins a segment, which is to be told.
-    is_due: bool,
+    /// The newest picture that depends on no other, or passes for such a one.
+    free: Option<gst::ClockTime>,
+    /// A segment begins with the newest keyframe, and no picture after it was disguised.
+    is_begun: bool,
 }
 
 impl Segments {
-    /// Whether the segment before the newest keyframe ends now that `picture` has come, which is shown after that.
-    fn ends(&mut self, picture: &gst::BufferRef) -> bool {
-        let Some(shown) = picture.pts() else {
-            return false;
-        };
-        let is_behind = self.keyframe.is_none_or(|keyframe| keyframe < shown);
-        let ends = is_behind && std::mem::take(&mut self.is_due);
-        if !is_delta(picture) {
-            let gop = self
-                .keyframe
-                .replace(shown)
-                .map(|before| shown.saturating_sub(before));
-            let start = *self.start.get_or_insert(shown);
-            // It is as long as the one before, as far as is known.
-            let with_next = shown.saturating_sub(start) + gop.unwrap_or_default();
-            if shown > start && with_next > gst::ClockTime::from_seconds(TARGET_S) + LATE {
-                self.start = Some(shown);
-                self.is_due = true;
-            }
+    const fn new(longest: gst::ClockTime) -> Self {
+        Self {
+            longest,
+            start: None,
+            keyframe: None,
+            free: None,
+            is_begun: false,
         }
-        ends
+    }
+
+    /// What to do before `picture` is passed on. Its times are running times.
+    fn pass(&mut self, picture: &gst::BufferRef) -> Turn {
+        let Some(shown) = picture.pts() else {
+            return Turn::default();
+        };
+        let is_behind = self.keyframe.is_some_and(|keyframe| keyframe < shown);
+        let mut turn = Turn::default();
+        if is_delta(picture) {
+            turn.is_disguised = is_behind && std::mem::take(&mut self.is_begun);
+        } else {
+            self.is_begun = is_behind && self.begins_with(shown);
+            if self.is_begun {
+                // Not when this one is shown: pictures that come behind it may be shown before it.
+                turn.split_at = self.free.map(|free| free + gst::ClockTime::NSECOND);
+                self.start = Some(shown);
+            }
+            self.start.get_or_insert(shown);
+            self.keyframe = Some(shown);
+        }
+        if turn.is_disguised || !is_delta(picture) {
+            self.free = Some(shown);
+        }
+        turn
+    }
+
+    /// Whether a segment begins with the keyframe shown at `shown`, which is after the newest one.
+    fn begins_with(&mut self, shown: gst::ClockTime) -> bool {
+        let since = |before: Option<gst::ClockTime>| shown.saturating_sub(before.unwrap_or(shown));
+        self.longest = self.longest.max(since(self.keyframe));
+        let target = gst::ClockTime::from_seconds(TARGET_S);
+        let (is_long, with_next) = (since(self.start), since(self.start) + self.longest);
+        let seconds = |time| rounded_seconds(pts_to_90k(time));
+        let is_short =
+            is_long < SHORTEST && seconds(with_next) <= seconds(self.longest.max(target));
+        with_next > target + LATE && !is_short
     }
 }
 
@@ -111,53 +161,104 @@ impl Segments {
 mod tests {
     use super::*;
 
-    /// Starts of segments in ms, and the picture with which each is told, of pictures every 100 ms with keyframes at
-    /// these.
-    fn segments(keyframes: &[u64], pictures: u64) -> Vec<(u64, u64)> {
-        let mut segments = Segments::default();
-        let mut told = Vec::new();
-        for nth in 0..pictures {
-            let shown = gst::ClockTime::from_mseconds(nth * 100);
-            let mut picture = gst::Buffer::new();
-            let unit = picture.make_mut();
-            unit.set_pts(shown);
-            if !keyframes.contains(&(nth * 100)) {
-                unit.set_flags(gst::BufferFlags::DELTA_UNIT);
+    /// A picture shown at that time, ms.
+    fn picture(shown_ms: u64, is_keyframe: bool) -> gst::Buffer {
+        gst::init().unwrap();
+        let mut picture = gst::Buffer::from_slice([0]);
+        let unit = picture.make_mut();
+        unit.set_pts(gst::ClockTime::from_mseconds(shown_ms));
+        if !is_keyframe {
+            unit.set_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        picture
+    }
+
+    /// Keyframes with which segments begin, and pictures that are disguised, ms, of pictures that are shown at `shown`
+    /// with keyframes at these, after GOPs of at most `longest`.
+    fn segments(
+        longest_ms: u64,
+        keyframes: &[u64],
+        shown: impl IntoIterator<Item = u64>,
+    ) -> (Vec<u64>, Vec<u64>) {
+        let mut segments = Segments::new(gst::ClockTime::from_mseconds(longest_ms));
+        let (mut begun, mut disguised) = (Vec::new(), Vec::new());
+        for shown_ms in shown {
+            let free = segments.free;
+            let turn = segments.pass(&picture(shown_ms, keyframes.contains(&shown_ms)));
+            if let Some(at) = turn.split_at {
+                assert_eq!(at.nseconds() - 1, free.unwrap().nseconds());
+                begun.push(shown_ms);
             }
-            let start = segments.start;
-            if segments.ends(&picture) {
-                told.push((start.map_or(0, gst::ClockTime::mseconds), shown.mseconds()));
+            if turn.is_disguised {
+                disguised.push(shown_ms);
             }
         }
-        told
+        (begun, disguised)
+    }
+
+    fn every_100_ms(to_ms: u64) -> impl Iterator<Item = u64> {
+        (0..to_ms).step_by(100)
     }
 
     #[test]
-    fn a_segment_is_a_second_or_a_gop_and_ends_with_the_second_picture_of_the_next() {
-        gst::init().unwrap();
-        assert_eq!(segments(&[0, 4000, 8000], 90), [(4000, 4100), (8000, 8100)]);
-        assert_eq!(segments(&[0, 1000, 2000], 22), [(1000, 1100), (2000, 2100)]);
+    fn a_segment_is_a_second_or_a_gop_and_the_second_picture_of_the_next_is_disguised() {
+        let of = |keyframes: &[u64]| segments(0, keyframes, every_100_ms(9_000));
+        assert_eq!(of(&[0, 4000, 8000]), (vec![4000, 8000], vec![4100, 8100]));
+        let even: Vec<_> = (0..9).map(|s| s * 500).collect();
         assert_eq!(
-            segments(&[0, 500, 1000, 1500, 2000], 22),
-            [(1000, 1100), (2000, 2100)]
+            of(&even),
+            (vec![1000, 2000, 3000, 4000], vec![1100, 2100, 3100, 4100])
         );
-        // Keyframes alone.
-        let all: Vec<_> = (0..25).map(|nth| nth * 100).collect();
-        assert_eq!(segments(&all, 25), [(1100, 1200), (2200, 2300)]);
-        assert_eq!(segments(&[0], 50), []);
+        let all: Vec<_> = every_100_ms(3_000).collect();
+        assert_eq!(
+            segments(0, &all, every_100_ms(3_000)),
+            (vec![1100, 2200], vec![])
+        );
+        assert_eq!(of(&[0]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_segment_is_no_longer_than_the_longest_gop() {
+        let keyframes = [0, 500, 4500, 4800, 8800];
+        let (begun, _) = segments(4_000, &keyframes, every_100_ms(9_000));
+        // 300 ms are left alone only where a GOP may follow that makes a segment of them that is too long.
+        assert_eq!(begun, [500, 4500, 8800]);
+        let (begun, _) = segments(4_300, &keyframes, every_100_ms(9_000));
+        assert_eq!(begun, [500, 4500, 4800, 8800]);
+    }
+
+    /// Which are shown before the keyframe, or before the one that was disguised.
+    #[test]
+    fn pictures_in_another_order_change_nothing() {
+        let order = [0, 300, 100, 200, 600, 400, 500, 900, 700, 800];
+        let order: Vec<_> = (0..4)
+            .flat_map(|s| order.map(|ms| s * 1_000 + ms))
+            .collect();
+        let keyframes = [0, 2_000];
+        assert_eq!(
+            segments(2_000, &keyframes, order),
+            (vec![2_000], vec![2_300])
+        );
+        let open = [0, 300, 600, 400, 500, 1_000, 800, 900, 1_300, 1_100, 1_200];
+        assert_eq!(
+            segments(1_200, &[0, 1_000], open),
+            (vec![1_000], vec![1_300])
+        );
     }
 
     #[test]
     fn a_picture_is_disguised_and_becomes_again_what_it_was() {
-        gst::init().unwrap();
-        REGISTERED.call_once(|| CustomMeta::register(DISGUISED, &[]));
-        let mut picture = gst::Buffer::new();
-        picture.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
-        mask(picture.make_mut());
-        assert!(!is_delta(&picture));
-        assert!(CustomMeta::from_buffer(&picture, DISGUISED).is_ok());
-        let mut keyframe = gst::Buffer::new();
-        mask(keyframe.make_mut());
-        assert!(CustomMeta::from_buffer(&keyframe, DISGUISED).is_err());
+        let mut delta = picture(0, false);
+        register();
+        mask(delta.make_mut());
+        assert!(!is_delta(&delta));
+        let shared = delta.clone();
+        unmask(&mut delta);
+        assert!(is_delta(&delta) && !is_delta(&shared));
+        let bytes = |unit: &gst::Buffer| unit.peek_memory(0).map_readable().unwrap().as_ptr();
+        assert_eq!(bytes(&delta), bytes(&shared));
+        let mut keyframe = picture(0, true);
+        unmask(&mut keyframe);
+        assert!(!is_delta(&keyframe));
     }
 }

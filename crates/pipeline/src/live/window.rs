@@ -7,8 +7,8 @@ use dayreel_core::{MediaTime, TICKS_PER_SECOND};
 use dayreel_manifest::{LiveSegment, live_playlist, rounded_seconds};
 use gstreamer as gst;
 
-/// Length of a segment, if GOPs are not longer, s. Players stay three of these behind the end
-/// (RFC 8216 §6.3.3).
+/// Length of a segment, if GOPs are not longer, s. Players that do not know
+/// EXT-X-START stay three of these behind the end (RFC 8216 §6.3.3).
 pub(super) const TARGET_S: u64 = 1;
 
 /// RFC 8216 §6.2.2: segments leave the playlist only while three target durations stay. One more,
@@ -129,9 +129,9 @@ impl Window {
         newest.map(|(newest, _)| newest.start.saturating_add(newest.duration_90k.into()))
     }
 
-    /// How much may have come that is in no segment yet: one that is being made.
-    pub(super) const fn most_held_back(&self) -> gst::ClockTime {
-        gst::ClockTime::from_seconds(self.target_s)
+    /// Half of the longest segment.
+    pub(super) const fn half_target(&self) -> gst::ClockTime {
+        gst::ClockTime::from_mseconds(self.target_s * 1000 / 2)
     }
 
     pub(super) fn held_bytes(&self) -> usize {
