@@ -168,6 +168,7 @@ fn both_days(client: &Client, midnight: &Midnight) -> Result<()> {
 #[test]
 fn gaps_of_a_restart_and_of_a_camera_that_is_away_have_their_causes() -> Result<()> {
     let mut scene = Scene::start()?;
+    scene.wait_turn();
     scene.wait_recorded(8)?;
     scene.server.kill()?;
     scene.server.restart_after(GAP)?;

@@ -11,7 +11,7 @@ const CAMERAS: u32 = 4;
 /// Start-up that is not measured.
 const WARM_UP: Duration = Duration::from_secs(20);
 /// Each with a ratio of its own.
-const WINDOWS: usize = 12;
+const WINDOWS: usize = 11;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Measures and prints both; `rival` is the other program.

@@ -21,7 +21,7 @@ mod ways;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 fn main() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("dayreel-cost-").tempdir()?;
@@ -30,7 +30,11 @@ fn main() -> Result<()> {
     }
     let clip = camera::make_clip(folder.path())?;
     let mut arguments = std::env::args().skip_while(|argument| argument != "against");
-    if let Some(rival) = arguments.nth(1) {
+    if arguments.next().is_some() {
+        let rival = arguments
+            .next()
+            .filter(|rival| Path::new(rival).is_absolute());
+        let rival = rival.context("against what? The path of a program is wanted, from / on")?;
         return against::measure(&clip, Path::new(&rival));
     }
     if std::env::args().any(|argument| argument == "ways") {

@@ -48,7 +48,9 @@ impl Connection {
     pub(crate) fn to(address: SocketAddr) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
+            // A limit of all of it would look addresses up in a thread of its own.
+            .timeout_recv_response(Some(TIMEOUT))
+            .timeout_recv_body(Some(TIMEOUT))
             .max_idle_connections(1)
             .accept_encoding("")
             .proxy(None)

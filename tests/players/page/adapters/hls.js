@@ -17,7 +17,7 @@ export async function open(video, report, settings = {}) {
   const clear = (time_s) => {
     const { fragments, fragmentHint } = details();
     const next = [...fragments, ...(fragmentHint ? [fragmentHint] : [])].find(({ start }) => start > time_s);
-    return next && next.start - time_s <= hls.config.maxFragLookUpTolerance ? next.start : time_s;
+    return next && next.start - time_s <= hls.config.maxFragLookUpTolerance ? next.start + ROUNDING_S : time_s;
   };
   return {
     version: Hls.version,
