@@ -32,7 +32,8 @@ mod window;
 use follower::Follower;
 use window::{Fragment, Window};
 
-/// A request waits so long for the first segment: three keyframe intervals of 4 s, and a second.
+/// A request waits so long for the first segment: a keyframe interval of 4 s until it begins, one until it ends, one to
+/// spare, and a second.
 const FIRST: Duration = Duration::from_secs(13);
 
 /// A request waits so much longer for the next segment than that lacks, if the camera goes on as it did.

@@ -1,7 +1,7 @@
 //! What whole days cost: `cargo bench -p dayreel-tests --bench day`.
 //!
 //! Prints tables; asserts nothing. A word as argument runs one part: `documents`, `start`,
-//! `traffic`, `export`, `viewers`, `latency`, `scrub`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB,
+//! `traffic`, `export`, `viewers`, `latency` (with names of players behind it: only these), `scrub`. Goals: first byte of the day's playlist < 50 ms, refreshes < 2 KB,
 //! start-up with seven days < 1 s, as many bytes per second to 50 players as nginx sends.
 
 mod connection;
