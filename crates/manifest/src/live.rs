@@ -28,7 +28,7 @@ const SPARE: u64 = TICKS_PER_SECOND;
 /// Version 3, for old players: EXTINF has decimals (RFC 8216 §7), nothing else is newer. The caller
 /// holds RFC 8216 §4.3.3.1: no rounded duration is above `target_s`.
 ///
-/// Players that know EXT-X-START begin a target duration and [`SPARE`] before the end, not three as RFC 8216 §4.3.5.2
+/// Players that know EXT-X-START begin a target duration and a second before the end, not three as RFC 8216 §4.3.5.2
 /// advises: with a keyframe every 4 s that would be 12 s. It is enough where a segment is listed as soon as it is there,
 /// and who asks for it a moment before waits for it, instead of half a target duration (§6.3.4).
 pub fn live_playlist(
