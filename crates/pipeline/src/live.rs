@@ -17,7 +17,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use dayreel_core::{CameraId, Kind};
+use dayreel_core::{CameraId, Kind, MediaTime};
+use gstreamer as gst;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
@@ -32,11 +33,14 @@ mod window;
 use follower::Follower;
 use window::{Fragment, Window};
 
-/// A request waits so long for the first segment: a keyframe interval of 4 s until it begins, one until it ends, one to
-/// spare, and a second.
+/// A request waits so long for the first segment: a keyframe interval of 4 s until it begins, as long until its sound has
+/// settled, one until it ends, and a second.
 const FIRST: Duration = Duration::from_secs(13);
 
-/// A request waits so much longer for the next segment than that lacks, if the camera goes on as it did.
+/// So much later than it ends a segment is listed: pictures may be decoded long before they are shown, and sound lag.
+const BEHIND: gst::ClockTime = gst::ClockTime::SECOND;
+
+/// A request waits so much longer for the next segment than half of the longest.
 const LATE: Duration = Duration::from_millis(500);
 
 /// A camera whose last picture is older is away: nobody waits for it.
@@ -75,8 +79,10 @@ struct Inner {
     /// So long after the last request it ends.
     idle: Duration,
     state: Mutex<State>,
-    /// Told when `state` has changed, but for `last_request`.
+    /// Told when there is a new segment, or none any more.
     changed: Notify,
+    /// Told when nobody waits any more.
+    left: Notify,
 }
 
 #[derive(Debug)]
@@ -110,6 +116,7 @@ impl LiveView {
                 dropped: 0,
             }),
             changed: Notify::new(),
+            left: Notify::new(),
         }))
     }
 
@@ -121,38 +128,31 @@ impl LiveView {
     /// See [`LiveError`].
     pub async fn playlist(&self) -> Result<String, LiveError> {
         let inner = &self.0;
-        let most = {
-            let state = inner.state.lock();
-            let half: Duration = state.window.half_target().into();
-            if state.is_current { half + LATE } else { FIRST }
-        };
-        let fresh = async {
-            let _waiting = Waiting::begin(inner);
-            loop {
-                let changed = inner.changed.notified();
-                {
-                    let mut state = inner.state.lock();
-                    let playlist = state.playlist();
-                    let is_fresh = inner.is_fresh(&mut state);
-                    match (playlist, inner.ask(&mut state)) {
-                        (Some(playlist), asked) if is_fresh || asked.is_err() => {
-                            return Ok(playlist);
-                        }
-                        (_, asked) => asked?,
-                    }
-                }
-                changed.await;
-            }
-        };
-        match tokio::time::timeout(most, fresh).await {
-            Ok(fresh) => fresh,
-            Err(_) => {
+        let _waiting = Waiting::begin(inner);
+        let begun = Instant::now();
+        // Where the newest segment ended when there was one of the present, and until when the next is waited for.
+        let mut known: Option<(MediaTime, Instant)> = None;
+        loop {
+            let changed = inner.changed.notified();
+            let until = {
                 let mut state = inner.state.lock();
-                let playlist = state.playlist();
-                // It does not become more current than that.
-                state.is_current |= playlist.is_some();
-                playlist.ok_or(LiveError::NotYet)
-            }
+                let asked = inner.ask(&mut state);
+                let now = Instant::now();
+                let end = state.window.end().filter(|_| inner.is_current(&mut state));
+                let next_until = now + Duration::from(state.window.target() / 2) + LATE;
+                known = end.map(|end| known.unwrap_or((end, next_until)));
+                let until = known.map_or(begun + FIRST, |(_, until)| until);
+                let is_next = known.is_some_and(|(known, _)| Some(known) != end);
+                if asked.is_err() || is_next || inner.is_fresh(&state) || until <= now {
+                    let playlist = state.window.playlist();
+                    // It does not become more current than that.
+                    state.is_current |= playlist.is_some();
+                    return playlist.ok_or(asked.err().unwrap_or(LiveError::NotYet));
+                }
+                until
+            };
+            // Then it is looked at once more.
+            let _ = tokio::time::timeout_at(until, changed).await;
         }
     }
 
@@ -207,24 +207,25 @@ impl Drop for LiveView {
     }
 }
 
-impl State {
-    fn playlist(&mut self) -> Option<String> {
-        self.last_request = Instant::now();
-        self.window.playlist()
-    }
-}
-
 impl Inner {
+    /// Whether the window has come to the present, and only what is being made is missing.
+    fn is_current(&self, state: &mut State) -> bool {
+        let most = state.window.target() + BEHIND;
+        state.is_current |= self.is_within(state, most);
+        state.is_current
+    }
+
     /// Whether the next segment is not due yet.
-    fn is_fresh(&self, state: &mut State) -> bool {
-        let half = state.window.half_target();
-        let least = self
-            .ring
-            .newest()
-            .map(|newest| newest.pts.saturating_sub(half));
-        let is_fresh = state.window.end().map(media_to_pts) >= least;
-        state.is_current |= is_fresh;
-        is_fresh
+    fn is_fresh(&self, state: &State) -> bool {
+        self.is_within(state, state.window.target() / 2)
+    }
+
+    /// Whether the newest segment ended at most so long before the newest picture.
+    fn is_within(&self, state: &State, most: gst::ClockTime) -> bool {
+        let ends = state.window.end().map(media_to_pts);
+        let newest = self.ring.newest();
+        ends.zip(newest)
+            .is_some_and(|(end, newest)| end + most >= newest.pts)
     }
 
     /// Sees to it that the view is made.
@@ -269,6 +270,7 @@ impl Inner {
     async fn is_idle(&self) {
         loop {
             let changed = self.changed.notified();
+            let left = self.left.notified();
             let until = {
                 let state = self.state.lock();
                 if state.is_closed {
@@ -277,7 +279,10 @@ impl Inner {
                 (state.waiting == 0).then_some(state.last_request + self.idle)
             };
             match until {
-                None => changed.await,
+                None => tokio::select! {
+                    () = left => {}
+                    () = changed => {}
+                },
                 Some(until) if until <= Instant::now() => return,
                 Some(until) => tokio::select! {
                     () = tokio::time::sleep_until(until) => {}
@@ -315,12 +320,15 @@ impl<'i> Waiting<'i> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        {
+        let nobody_waits = {
             let mut state = self.0.state.lock();
             state.waiting -= 1;
             state.last_request = Instant::now();
+            state.waiting == 0
+        };
+        if nobody_waits {
+            self.0.left.notify_waiters();
         }
-        self.0.changed.notify_waiters();
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Follower {
     /// Numbers of the next access units in the rings.
     next_picture: u64,
     next_sound: u64,
-    /// The longest GOP of the past that is shown.
+    /// The longest GOP so far.
     longest: gst::ClockTime,
     /// When the last keyframe is shown.
     last_keyframe: Option<gst::ClockTime>,
@@ -117,7 +117,11 @@ impl Follower {
             return;
         };
         let goes_back = self.last_keyframe.is_some_and(|last| start < last);
-        self.last_keyframe = Some(start);
+        if let Some(last) = self.last_keyframe.replace(start)
+            && fresh.seam.is_none()
+        {
+            self.longest = self.longest.max(start.saturating_sub(last));
+        }
         let sound = self.current_sound(start);
         let continues = |mux: &Mux| {
             mux.is_well()

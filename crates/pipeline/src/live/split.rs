@@ -2,21 +2,19 @@
 //!
 //! By itself it ends a segment when the whole GOP behind it has come, to know whether that still fits: with a keyframe
 //! every 4 s, a segment would be listed 4 s after its end. What it takes for the end of a GOP is a picture that
-//! depends on no other. So the first picture that is shown after a keyframe is passed to it as such a one, which
-//! makes a GOP of the keyframe alone, before which it is told to split; the muxer behind it gets the picture as it is.
+//! depends on no other. So the first picture that is shown after a keyframe that begins a segment is passed to it as such a
+//! one, which makes a GOP of the keyframe alone, before which it is told to split; the muxer behind it gets the picture as it is.
 
-use dayreel_manifest::rounded_seconds;
 use gstreamer as gst;
 use gstreamer::{glib, meta::CustomMeta, prelude::*};
 use parking_lot::{Mutex, Once};
 
 use super::window::TARGET_S;
-use crate::track::pts_to_90k;
 
 /// So much longer than its target a segment may be: the camera's clock is followed.
 const LATE: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
-/// None is shorter, where that makes none longer than it may be: segments are numbered by half seconds.
+/// None is shorter: segments are numbered by half seconds.
 const SHORTEST: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
 /// Is on a picture that depends on others while it passes for one that does not.
@@ -149,11 +147,8 @@ impl Segments {
         let since = |before: Option<gst::ClockTime>| shown.saturating_sub(before.unwrap_or(shown));
         self.longest = self.longest.max(since(self.keyframe));
         let target = gst::ClockTime::from_seconds(TARGET_S);
-        let (is_long, with_next) = (since(self.start), since(self.start) + self.longest);
-        let seconds = |time| rounded_seconds(pts_to_90k(time));
-        let is_short =
-            is_long < SHORTEST && seconds(with_next) <= seconds(self.longest.max(target));
-        with_next > target + LATE && !is_short
+        let length = since(self.start);
+        length >= SHORTEST && length + self.longest > target + LATE
     }
 }
 
@@ -221,10 +216,8 @@ mod tests {
     fn a_segment_is_no_longer_than_the_longest_gop() {
         let keyframes = [0, 500, 4500, 4800, 8800];
         let (begun, _) = segments(4_000, &keyframes, every_100_ms(9_000));
-        // 300 ms are left alone only where a GOP may follow that makes a segment of them that is too long.
+        // But 300 ms are too short to be one.
         assert_eq!(begun, [500, 4500, 8800]);
-        let (begun, _) = segments(4_300, &keyframes, every_100_ms(9_000));
-        assert_eq!(begun, [500, 4500, 4800, 8800]);
     }
 
     /// Which are shown before the keyframe, or before the one that was disguised.

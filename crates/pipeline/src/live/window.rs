@@ -129,9 +129,9 @@ impl Window {
         newest.map(|(newest, _)| newest.start.saturating_add(newest.duration_90k.into()))
     }
 
-    /// Half of the longest segment.
-    pub(super) const fn half_target(&self) -> gst::ClockTime {
-        gst::ClockTime::from_mseconds(self.target_s * 1000 / 2)
+    /// No segment is longer, to the second.
+    pub(super) const fn target(&self) -> gst::ClockTime {
+        gst::ClockTime::from_seconds(self.target_s)
     }
 
     pub(super) fn held_bytes(&self) -> usize {
