@@ -37,6 +37,10 @@ const MOST_SEGMENT_BYTES: usize = 32 << 20;
 /// More that waits for the muxer ends the span.
 const MOST_QUEUED_BYTES: u64 = 32 << 20;
 
+/// A span may end with a keyframe alone in its segment, for which hlssink3 says 0. How long that picture is shown nobody
+/// knows, since none follows it: as long as most cameras show theirs.
+const ALONE: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
 /// What is left comes out within that.
 const FINISH: Duration = Duration::from_secs(2);
 
@@ -233,7 +237,7 @@ fn watch(
                 if let Some(added) = element.structure().and_then(Added::of)
                     && let Some(bytes) = take(&open, &added.location)
                 {
-                    let end = origin + added.running_time + added.duration;
+                    let end = origin + added.running_time + added.shown_for();
                     let start_90k = pts_to_90k(origin + added.running_time);
                     let duration_90k = pts_to_90k(end).saturating_sub(start_90k);
                     sink(Fragment {
@@ -259,6 +263,13 @@ struct Added {
 }
 
 impl Added {
+    fn shown_for(&self) -> gst::ClockTime {
+        match self.duration {
+            gst::ClockTime::ZERO => ALONE,
+            duration => duration,
+        }
+    }
+
     fn of(message: &gst::StructureRef) -> Option<Self> {
         if message.name() != "hls-segment-added" {
             return None;
@@ -295,5 +306,21 @@ impl Write for Part {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_a_segment_of_a_keyframe_alone_lasted_0_s() {
+        let added = |ms| Added {
+            location: String::new(),
+            running_time: LEAD,
+            duration: gst::ClockTime::from_mseconds(ms),
+        };
+        assert_eq!(added(0).shown_for(), ALONE);
+        assert_eq!(added(1).shown_for().mseconds(), 1);
     }
 }
