@@ -154,15 +154,23 @@ fn behind_ms(media: &Media) -> Result<i64> {
     Ok(i64::try_from(now_ms()?)? - end_ms)
 }
 
+/// A keyframe every 4 s: as long is a segment.
+fn rare_keyframes() -> PictureSettings {
+    PictureSettings {
+        gop: Gop::Seconds(4.0),
+        ..picture(VideoCodec::H264)
+    }
+}
+
+/// The last segment that is listed.
+fn newest(media: &Media) -> Option<String> {
+    media.segments.last().map(|segment| segment.uri.clone())
+}
+
 /// splitmuxsink ends a segment when it has the whole GOP behind it.
 #[test]
 fn regression_a_segment_was_listed_a_keyframe_interval_late() -> Result<()> {
-    let settings = PictureSettings {
-        gop: Gop::Seconds(4.0),
-        ..picture(VideoCodec::H264)
-    };
-    let stage = Stage::recorded(settings, 2, 3)?;
-    let newest = |media: &Media| media.segments.last().map(|segment| segment.uri.clone());
+    let stage = Stage::recorded(rare_keyframes(), 2, 3)?;
     let first = newest(&playlist(&stage, |_| true)?);
     let next = playlist(&stage, |media| newest(media) != first)?;
     let behind_ms = behind_ms(&next)?;
@@ -188,12 +196,7 @@ fn regression_the_first_playlist_was_ten_seconds_behind() -> Result<()> {
 /// Who asked again half a segment later was as late, and had nothing left to play.
 #[test]
 fn who_asks_when_a_segment_is_about_to_come_gets_it() -> Result<()> {
-    let settings = PictureSettings {
-        gop: Gop::Seconds(4.0),
-        ..picture(VideoCodec::H264)
-    };
-    let stage = Stage::recorded(settings, 2, 3)?;
-    let newest = |media: &Media| media.segments.last().map(|segment| segment.uri.clone());
+    let stage = Stage::recorded(rare_keyframes(), 2, 3)?;
     let before = playlist(&stage, |_| true)?;
     let due = || behind_ms(&before).is_ok_and(|behind_ms| behind_ms > 3200);
     wait_until(PATIENCE, || due().then_some(())).context("time stands still")?;
@@ -206,11 +209,7 @@ fn who_asks_when_a_segment_is_about_to_come_gets_it() -> Result<()> {
 /// Nothing was taken for the present, so that who came later did not wait for the first segment.
 #[test]
 fn regression_who_asked_before_the_first_picture_made_others_impatient() -> Result<()> {
-    let settings = PictureSettings {
-        gop: Gop::Seconds(4.0),
-        ..picture(VideoCodec::H264)
-    };
-    let mut stage = Stage::start(settings, 2)?;
+    let mut stage = Stage::start(rare_keyframes(), 2)?;
     ensure!(stage.server.stop()?.success());
     stage.camera.stop()?;
     stage.server.restart()?;

@@ -278,16 +278,18 @@ impl Inner {
                 }
                 (state.waiting == 0).then_some(state.last_request + self.idle)
             };
-            match until {
-                None => tokio::select! {
-                    () = left => {}
-                    () = changed => {}
-                },
-                Some(until) if until <= Instant::now() => return,
-                Some(until) => tokio::select! {
-                    () = tokio::time::sleep_until(until) => {}
-                    () = changed => {}
-                },
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return;
+            }
+            let next_look = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => left.await,
+                }
+            };
+            tokio::select! {
+                () = next_look => {}
+                () = changed => {}
             }
         }
     }

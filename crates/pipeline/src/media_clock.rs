@@ -51,7 +51,7 @@ const FAST_SLEW_PPM: i64 = 2_000;
 /// How long the least-delayed access unit is looked for.
 const WINDOW_90K: i64 = 10 * SECOND_90K;
 /// Media time jumps only when this much or more is wrong.
-const STEP_90K: i64 = SECOND_90K;
+pub(crate) const STEP_90K: i64 = SECOND_90K;
 /// For so long a clock that is behind what is recorded is not believed: 10 min.
 const DOUBT_90K: i64 = 600 * SECOND_90K;
 /// For how many windows in a row the stream has to be behind before media time jumps: a congested

@@ -2,10 +2,10 @@
 
 use std::{path::Path, thread, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use dayreel_tests::process::{Server, Setup, Usage, Used, binary, wait_until};
 
-use crate::{camera::Testcam, table};
+use crate::{camera::Testcam, many::are_live, table};
 
 const CAMERAS: u32 = 4;
 /// Start-up that is not measured.
@@ -82,17 +82,5 @@ pub(crate) fn measure(clip: &Path, rival: &Path) -> Result<()> {
     };
     row("resident memory, MB", |usage| usage.rss_bytes);
     row("written since the start, MB", |usage| usage.written_bytes);
-    Ok(())
-}
-
-/// Whether all cameras of `server` are live and were all the time.
-fn are_live(server: &Server) -> Result<()> {
-    let list = server.client().get_json("/api/cameras")?;
-    for camera in list.as_array().context("no list")? {
-        ensure!(
-            camera["state"] == "live" && camera["dropped_frames"] == 0 && camera["reconnects"] == 0,
-            "{camera}"
-        );
-    }
     Ok(())
 }

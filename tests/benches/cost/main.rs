@@ -5,9 +5,9 @@
 //! Takes nine minutes; `-- converted` measures only cameras whose pictures are encoded again, `-- ways`
 //! only the transports and H.265, `-- against PROGRAM` only this build beside another one of the program.
 //! The cameras are `testcam` processes that loop one clip (1080p25, H.264, 4 Mbit/s, a keyframe every
-//! 2 s) over TCP, so that making the picture costs next to nothing and is not counted. Rivals run at the same time on the same camera: both meet the same load, and the
-//! ratio stands even where the machine is busy. It refuses to print figures of a run in which a
-//! camera was not live or a frame was dropped.
+//! 2 s) over TCP, so that making the picture costs next to nothing and is not counted. Rivals run at the
+//! same time on the same camera: both meet the same load, and the ratio stands even where the machine is
+//! busy. It refuses to print figures of a run in which a camera was not live or a frame was dropped.
 
 mod against;
 mod camera;

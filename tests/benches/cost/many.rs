@@ -32,26 +32,14 @@ pub(crate) fn measure(clip: &Path) -> Result<Many> {
         .iter()
         .map(|(id, camera)| (id.as_str(), camera.url.as_str()));
     let server = Server::start(Setup::with_cameras(urls))?;
-    let client = server.client();
-    let all_live = || {
-        let list = client.get_json("/api/cameras").ok()?;
-        let list = list.as_array()?;
-        let live = list.iter().filter(|camera| camera["state"] == "live");
-        (live.count() == cameras.len()).then_some(())
-    };
+    let all_live = || are_live(&server).ok();
     wait_until(Duration::from_secs(60), all_live).context("not all cameras are live")?;
     thread::sleep(WARM_UP);
     let pid = server.pid()?;
     let before = Usage::of(pid)?;
     thread::sleep(WINDOW);
     let after = Usage::of(pid)?;
-    let list = client.get_json("/api/cameras")?;
-    for camera in list.as_array().context("no list")? {
-        ensure!(
-            camera["state"] == "live" && camera["dropped_frames"] == 0 && camera["reconnects"] == 0,
-            "{camera}"
-        );
-    }
+    are_live(&server)?;
     let used = after.since(&before);
     let per_s = |count: u64| count as f64 / WINDOW.as_secs_f64();
     Ok(Many {
@@ -60,6 +48,21 @@ pub(crate) fn measure(clip: &Path) -> Result<Many> {
         threads: used.threads,
         rss_bytes: after.rss_bytes,
     })
+}
+
+/// Looks whether all cameras of `server` are live and were all the time.
+///
+/// # Errors
+/// One is not, or a frame was dropped.
+pub(crate) fn are_live(server: &Server) -> Result<()> {
+    let list = server.client().get_json("/api/cameras")?;
+    for camera in list.as_array().context("no list")? {
+        ensure!(
+            camera["state"] == "live" && camera["dropped_frames"] == 0 && camera["reconnects"] == 0,
+            "{camera}"
+        );
+    }
+    Ok(())
 }
 
 impl Many {

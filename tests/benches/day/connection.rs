@@ -92,21 +92,19 @@ impl Connection {
         let mut answer = request.call()?;
         let status = answer.status().as_u16();
         let mut body = answer.body_mut().as_reader();
-        let (mut bytes, mut first_byte) = (0, None);
-        loop {
-            let read = body.read(&mut self.buffer)?;
-            first_byte.get_or_insert_with(|| begun.elapsed());
-            if read == 0 {
-                break;
-            }
+        let mut bytes = 0;
+        let mut read = body.read(&mut self.buffer)?;
+        let first_byte = begun.elapsed();
+        while read > 0 {
             take(&self.buffer[..read]);
             bytes += u64::try_from(read)?;
+            read = body.read(&mut self.buffer)?;
         }
         let total = begun.elapsed();
         Ok(Cost {
             status,
             bytes,
-            first_byte: first_byte.unwrap_or(total),
+            first_byte,
             total,
         })
     }

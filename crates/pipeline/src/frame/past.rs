@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use dayreel_archive::{CameraArchive, Found, Pick, RecordedPicture, VideoConfig, video_config};
-use dayreel_core::{MediaTime, WallTime};
+use dayreel_core::{MediaTime, TICKS_PER_SECOND, WallTime};
 use gstreamer as gst;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -21,7 +21,7 @@ use super::{
     Frame, FrameError, FrameSettings, Look, decode, jpeg, memory,
     slots::{THREADS, run_blocking, slot},
 };
-use crate::{Gop, Newest, Ring, track::media_to_pts};
+use crate::{Gop, Newest, Ring, media_clock::STEP_90K, track::media_to_pts};
 
 /// JPEGs that are remembered, of each camera: what a pointer on a seek bar goes over and back.
 const REMEMBERED: usize = 64;
@@ -40,7 +40,8 @@ const DELIVERS: Duration = Duration::from_secs(2);
 const ABOUT_TO_COME: Duration = Duration::from_secs(3);
 
 /// Media time is at most so far ahead of the clock.
-const MOST_AHEAD: Duration = Duration::from_secs(1);
+const MOST_AHEAD: Duration =
+    Duration::from_millis(STEP_90K.unsigned_abs() * 1000 / TICKS_PER_SECOND);
 
 /// Makes frames of one camera's past. Cheap to clone; all clones share their work.
 ///

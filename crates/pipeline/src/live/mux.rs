@@ -263,13 +263,6 @@ struct Added {
 }
 
 impl Added {
-    fn shown_for(&self) -> gst::ClockTime {
-        match self.duration {
-            gst::ClockTime::ZERO => ALONE,
-            duration => duration,
-        }
-    }
-
     fn of(message: &gst::StructureRef) -> Option<Self> {
         if message.name() != "hls-segment-added" {
             return None;
@@ -279,6 +272,13 @@ impl Added {
             running_time: message.get("running-time").ok()?,
             duration: message.get("duration").ok()?,
         })
+    }
+
+    fn shown_for(&self) -> gst::ClockTime {
+        match self.duration {
+            gst::ClockTime::ZERO => ALONE,
+            duration => duration,
+        }
     }
 }
 
