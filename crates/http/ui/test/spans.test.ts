@@ -17,9 +17,11 @@ test('gaps are the holes before, between and after the spans, up to now', () => 
   assert.deepEqual(gapsIn({ fromMs: 10_000, toMs: 100_000 }, spans.slice(0, 1), 20_000), []);
 });
 
-test('a time within a span is played as it is, also at its very start but not at its end', () => {
+test('a time within a span is played as it is, at its very start from the first picture', () => {
   assert.equal(playableAt(spans, 15_000), 15_000);
-  assert.equal(playableAt(spans, 10_000), 10_000);
+  // A start that was rounded may lie before the first picture.
+  const start = playableAt(spans, 10_000) ?? 0;
+  assert.ok(start > 10_000 && start < 10_100, String(start));
   assert.equal(spanAt(spans, 20_000), undefined);
 });
 

@@ -4,7 +4,6 @@
 import { MediaPlayer, type ErrorEvent, type MediaPlayerClass, type MediaPlayerSettingClass } from 'dashjs';
 import { serverNowMs, serverUrl } from '../api';
 import type { OpenAdapter, Source } from './adapter';
-import { FirstSeek } from './first-seek';
 import { manifestTimes, type ManifestTimes } from './manifest';
 
 const SETTINGS: MediaPlayerSettingClass = {
@@ -56,25 +55,19 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
   /** Seconds from the end of the manifest to where dash.js plays "live"; later seeks change its own figure. */
   let liveDelay: number | null = null;
 
-  player.on('error', (event: ErrorEvent) => {
+  const onError = (event: ErrorEvent) => {
     const error = event.error;
     const code = typeof error === 'object' ? error.code : 0;
     if (HARMLESS_CODES.has(code)) return;
     // dash.js retries by itself; what arrives here has used up its tries.
     const message = typeof error === 'object' ? error.message : String(error);
     onTrouble({ kind: MEDIA_CODES.has(code) ? 'media' : 'network', fatal: true, message });
-  });
-  player.on('streamInitialized', () => {
+  };
+  const onStart = () => {
     liveDelay ??= player.getTargetLiveDelay();
-  });
-  const seek = new FirstSeek(
-    video,
-    (wallMs) => {
-      const manifest = times();
-      if (manifest) player.seekToPresentationTime(wallMs / 1000 - manifest.originS);
-    },
-    null,
-  );
+  };
+  player.on('error', onError);
+  player.on('streamInitialized', onStart);
 
   let known: ManifestTimes | null = null;
   let knownAt = -Infinity;
@@ -95,7 +88,10 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
 
   return {
     engine: 'dash',
-    seekToWall: (wallMs) => seek.to(wallMs),
+    seekToWall(wallMs) {
+      const manifest = times();
+      if (manifest) player.seekToPresentationTime(wallMs / 1000 - manifest.originS);
+    },
     wallNow() {
       const manifest = times();
       if (!manifest || video.readyState === 0) return null;
@@ -111,7 +107,9 @@ export const openDash: OpenAdapter = (video, source, onTrouble) => {
       return end ? Math.min(end + manifest.originS - liveDelay, manifest.endS - manifest.lastDurationS) * 1000 : null;
     },
     destroy() {
-      seek.destroy();
+      // What has begun in it is told even then, when it can be asked no more.
+      player.off('error', onError);
+      player.off('streamInitialized', onStart);
       player.destroy();
     },
   };

@@ -4,7 +4,6 @@ import Hls, { type ErrorData, type HlsConfig } from 'hls.js';
 import { offsetAtWall } from '../time/spans';
 import type { OpenAdapter, Source } from './adapter';
 import { Backoff } from './backoff';
-import { FirstSeek } from './first-seek';
 import { secondsOf, wallOf } from './timeline';
 
 const CONFIG: Partial<HlsConfig> = {
@@ -46,15 +45,16 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
     return 0.001 + Math.max(0, ...playlists.map((playlist) => playlist?.fragmentStart ?? 0));
   };
 
-  const seek = new FirstSeek(
-    video,
-    (wallMs) => {
-      const seconds = secondsOf(fragments(), wallMs);
-      if (seconds !== null) video.currentTime = Math.max(seconds, earliest());
-    },
-    // The start was worked out from the recorded spans; the playlist knows it exactly.
-    source.startWallMs,
-  );
+  function seek(wallMs: number): void {
+    const seconds = secondsOf(fragments(), wallMs);
+    if (seconds !== null) video.currentTime = Math.max(seconds, earliest());
+  }
+
+  // The start was worked out from the recorded spans; the playlist knows it exactly.
+  const onPicture = () => {
+    if (source.startWallMs !== null) seek(source.startWallMs);
+  };
+  video.addEventListener('loadeddata', onPicture, { once: true });
   hls.on(Hls.Events.MANIFEST_PARSED, (_event, { firstLevel }) => {
     hls.startLevel = firstLevel;
   });
@@ -88,7 +88,7 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
 
   return {
     engine: 'hls',
-    seekToWall: (wallMs) => seek.to(wallMs),
+    seekToWall: seek,
     wallNow() {
       return video.readyState === 0 ? null : wallOf(fragments(), video.currentTime);
     },
@@ -98,7 +98,7 @@ export const openHls: OpenAdapter = (video, source, onTrouble) => {
     },
     destroy() {
       clearTimeout(retryTimer);
-      seek.destroy();
+      video.removeEventListener('loadeddata', onPicture);
       hls.destroy();
     },
   };

@@ -46,6 +46,8 @@ export class Session {
   serverAnswers = true;
 
   private opening = 0;
+  /** There has been a picture since the player was opened. */
+  private begun = false;
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly backoff = new Backoff();
   private lastSeconds = -1;
@@ -58,6 +60,9 @@ export class Session {
     private readonly cameraId: string,
     private engine: EngineName,
   ) {
+    video.addEventListener('loadeddata', () => {
+      this.begun = true;
+    });
     video.addEventListener('canplay', () => {
       if (this.wantsPlay && video.paused) void this.play();
     });
@@ -102,6 +107,7 @@ export class Session {
     clearTimeout(this.retryTimer);
     this.adapter?.destroy();
     this.adapter = null;
+    this.begun = false;
     this.lastSeconds = -1;
     this.progressAt = performance.now();
   }
@@ -246,7 +252,7 @@ export class Session {
 
   private go(target: number | null, wantedMs: number): void {
     const adapter = this.adapter;
-    if (!adapter || target === null) return;
+    if (!adapter || !this.day || target === null) return;
     const edge = adapter.liveEdge();
     if (edge !== null && (target >= edge || wantedMs >= edge)) {
       this.goLive();
@@ -254,9 +260,10 @@ export class Session {
     }
     this.follow = false;
     this.progressAt = performance.now();
-    // What is recorded is not in the live view.
-    if (this.pastDisk && this.day) this.open(this.day, target);
-    else adapter.seekToWall(target);
+    // Until its first picture is there a player goes to where it was told to begin, and would forget any other place;
+    // and what is recorded is not in the live view.
+    if (this.begun && !this.pastDisk) adapter.seekToWall(target);
+    else this.open(this.day, target);
   }
 
   private async play(): Promise<void> {

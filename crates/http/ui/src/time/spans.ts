@@ -14,7 +14,7 @@ export interface Gap extends Span {
   readonly cause: string | null;
 }
 
-/** Lands inside the first picture of a span although times arrive rounded to a ms. */
+/** Lands inside the first picture of a span although times arrive rounded to a ms: before it a player has nothing to show. */
 const INTO_SPAN_MS = 40;
 /** Players stop a little before the end of a span: their last picture is shown, the next one is missing. */
 const EDGE_MS = 1_500;
@@ -22,6 +22,11 @@ const EDGE_MS = 1_500;
 /** The span that contains `ms`, if any. */
 export function spanAt<S extends Span>(spans: readonly S[], ms: number): S | undefined {
   return spans.find((span) => span.startMs <= ms && ms < span.endMs);
+}
+
+/** `ms`, or the first picture of `span` if that is later. */
+function within(span: Span, ms: number): number {
+  return Math.max(span.startMs + INTO_SPAN_MS, ms);
 }
 
 /** The first span that starts after `ms`. */
@@ -47,11 +52,10 @@ export function gapsIn(view: View, spans: readonly Span[], untilMs: number): Spa
  * recorded instant, else the end of the last recording. `null` when nothing is recorded.
  */
 export function playableAt(spans: readonly Span[], wantedMs: number): number | null {
-  if (spanAt(spans, wantedMs)) return wantedMs;
-  const next = nextSpan(spans, wantedMs);
-  if (next) return next.startMs + INTO_SPAN_MS;
+  const at = spanAt(spans, wantedMs) ?? nextSpan(spans, wantedMs);
+  if (at) return within(at, wantedMs);
   const last = spans[spans.length - 1];
-  return last ? Math.max(last.startMs, last.endMs - EDGE_MS) : null;
+  return last ? within(last, last.endMs - EDGE_MS) : null;
 }
 
 /** The instant `deltaMs` away from `fromMs`; a step that ends in a gap goes on to the recording behind it. */
@@ -59,7 +63,7 @@ export function stepFrom(spans: readonly Span[], fromMs: number, deltaMs: number
   const wanted = fromMs + deltaMs;
   if (deltaMs >= 0 || spanAt(spans, wanted)) return playableAt(spans, wanted);
   const before = spans.filter((span) => span.endMs <= wanted).pop();
-  return before ? Math.max(before.startMs, before.endMs - EDGE_MS) : playableAt(spans, wanted);
+  return before ? within(before, before.endMs - EDGE_MS) : playableAt(spans, wanted);
 }
 
 /**
@@ -70,7 +74,7 @@ export function gapExit(spans: readonly Span[], wallMs: number, stuck: boolean):
   const at = spanAt(spans, wallMs);
   if (at && !(stuck && at.endMs - wallMs < EDGE_MS)) return null;
   const next = nextSpan(spans, wallMs);
-  return next ? next.startMs + INTO_SPAN_MS : null;
+  return next ? within(next, wallMs) : null;
 }
 
 /**
