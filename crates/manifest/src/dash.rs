@@ -69,6 +69,11 @@ struct Mpd<'d> {
     growing: Option<Growing>,
 }
 
+/// How far players stay behind the clock (`suggestedPresentationDelay`), in quarters of a segment: one segment passes
+/// until what is shown to a camera is complete, another until the MPD is asked for again, and three quarters are left
+/// to load it. With the way from the camera to the screen, it is seen within three.
+const DELAY_QUARTERS: u64 = 11;
+
 impl<'d> Mpd<'d> {
     fn of(day: &'d DayTimeline, presentation: Presentation) -> Option<Self> {
         let first = first_instant(day, presentation).filter(|_| !day.is_empty())?;
@@ -201,7 +206,7 @@ impl<'d> Mpd<'d> {
                     // §5.3.1.2: what is listed is available, also when the camera is away for longer.
                     Some(_) => (now - self.listed().media_to_wall()).num_seconds().max(0) + 1,
                 };
-                let delay = Seconds(3 * longest_90k);
+                let delay = Seconds(longest_90k * DELAY_QUARTERS / 4);
                 let _ = write!(
                     text,
                     " type=\"dynamic\" id=\"{LIVE_ID}\" availabilityStartTime=\"1970-01-01T00:00:00Z\" \
