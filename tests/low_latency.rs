@@ -258,8 +258,18 @@ fn regression_a_segment_that_was_listed_and_never_began_was_not_found() -> Resul
         let names = listed.filter_map(|one| Some(one.url.rsplit('/').next()?.to_owned()));
         names.filter(|name| name.starts_with("v-")).max()
     };
-    stage.camera.stop()?;
-    let name = last().context("nothing is listed")?;
+    // It is listed until the camera has been silent for as long as a segment, which may be before it has stopped.
+    let camera = &mut stage.camera;
+    let name = thread::scope(|scope| {
+        let stopped = scope.spawn(|| camera.stop());
+        let mut name = last();
+        while !stopped.is_finished() {
+            name = name.max(last());
+        }
+        stopped.join().expect("the camera panicked")?;
+        anyhow::Ok(name.max(last()))
+    })?;
+    let name = name.context("nothing is listed")?;
     let path = format!("/{CAMERA}/stream/{name}");
     // Meanwhile it might still come, and is refused.
     let nothing = wait_until(PATIENCE, || {
