@@ -96,6 +96,8 @@ pub(super) struct Run<'s> {
     /// What is before it.
     seam: Option<Seam>,
     pub(super) start: gst::ClockTime,
+    /// The usual distance of two pictures, of its newest GOP that has two.
+    step: gst::ClockTime,
     /// The end of its last picture.
     pub(super) end: gst::ClockTime,
 }
@@ -107,27 +109,34 @@ pub(super) fn runs(state: &State) -> Vec<Run<'_>> {
         let (Some(start), Some(latest)) = (gop.start, gop.latest) else {
             continue;
         };
-        let end = latest + step(gop);
         match runs.last_mut().filter(|_| gop.seam.is_none()) {
             Some(run) => {
                 run.gops.push(gop);
-                run.end = run.end.max(end);
+                run.step = step(gop).unwrap_or(run.step);
+                run.end = run.end.max(latest + run.step);
             }
-            None => runs.push(Run {
-                gops: vec![gop],
-                seam: gop.seam,
-                start,
-                end,
-            }),
+            None => {
+                let of_first = || gop.units.first().and_then(|unit| unit.duration());
+                let step = step(gop).or_else(of_first).unwrap_or(USUAL_STEP);
+                runs.push(Run {
+                    gops: vec![gop],
+                    seam: gop.seam,
+                    start,
+                    step,
+                    end: latest + step,
+                });
+            }
         }
     }
     runs
 }
 
-/// The usual distance of two pictures of a GOP.
-fn step(gop: &StoredGop) -> gst::ClockTime {
+/// The distance of two pictures where nothing tells it.
+const USUAL_STEP: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+/// The usual distance of two pictures of a GOP; of one picture there is none.
+fn step(gop: &StoredGop) -> Option<gst::ClockTime> {
     let units = &gop.units[..gop.unbroken.unwrap_or(gop.units.len())];
-    let of_one = || units.first().and_then(|unit| unit.duration());
     let spread = gop
         .latest
         .zip(gop.start)
@@ -136,8 +145,6 @@ fn step(gop: &StoredGop) -> gst::ClockTime {
     spread
         .filter(|spread| others > 0 && !spread.is_zero())
         .map(|spread| spread / others)
-        .or_else(of_one)
-        .unwrap_or(gst::ClockTime::from_mseconds(40))
 }
 
 impl<'s> Run<'s> {
@@ -167,11 +174,8 @@ impl<'s> Run<'s> {
         let after_last = times().filter(|pts| *pts > last).min();
         let end = after_last.unwrap_or(self.end.max(last + gst::ClockTime::NSECOND));
         let access_units = self.units_for(first, last)?;
-        let step = self
-            .gops
-            .last()
-            .map_or(gst::ClockTime::ZERO, |gop| step(gop));
-        let starts_late = (first > window.start + step).then(|| match self.seam {
+        // A window may begin between two pictures.
+        let starts_late = (self.start > window.start + self.step).then(|| match self.seam {
             Some(seam) if index > 0 => missing(seam),
             _ => Missing::NotHeld,
         });
@@ -288,6 +292,15 @@ mod tests {
         assert_eq!(ends(&cut), (2000, 2900, window(2000, 3000)), "no lead-in");
         let cut = ring.cut(window(1950, 3000)).unwrap();
         assert_eq!(ends(&cut).0, 2000, "the first picture is a keyframe");
+    }
+
+    #[test]
+    fn regression_a_clip_started_late_where_the_newest_group_was_one_picture() {
+        let ring = Ring::new(SETTINGS);
+        fill(&ring, 64, 0, 4100);
+        let cut = ring.cut(window(1250, 4050)).unwrap();
+        assert_eq!(ends(&cut).2, window(1300, 4100));
+        assert_eq!((cut.starts_late, cut.ends_early), (None, None));
     }
 
     #[test]
