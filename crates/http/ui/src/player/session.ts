@@ -166,8 +166,14 @@ export class Session {
   }
 
   goLive(): void {
+    const follows = this.follow;
     this.wantsPlay = true;
     this.follow = true;
+    if (!this.begun) {
+      // As a seek before the first picture.
+      if (!follows && this.adapter && this.day) this.open(this.day, null);
+      return;
+    }
     const edge = this.adapter?.liveEdge() ?? null;
     if (edge === null) return;
     this.adapter?.seekToWall(edge);
@@ -209,16 +215,16 @@ export class Session {
     const wall = adapter?.wallNow() ?? null;
     if (!adapter) return;
     const now = performance.now();
-    if (wall === null) {
-      // It never began. A hidden tab may take its time.
-      if (document.hidden) this.progressAt = now;
+    if (wall === null || !this.begun) {
+      // It never began. A hidden tab may take its time, and who pressed pause, too.
+      if (document.hidden || !this.wantsPlay) this.progressAt = now;
       else if (this.stuckMs() > HOPELESS_MS) this.reopen();
       return;
     }
     this.lastWallMs = wall;
     const seconds = this.video.currentTime;
     const moved = seconds !== this.lastSeconds;
-    // What was opened but has no picture yet is paused, too, and may never get one.
+    // What was sought and has no picture yet may be paused, too, and may never get one.
     const rests = this.video.paused && (this.video.readyState >= 2 || !this.wantsPlay);
     if (moved || rests) this.progressAt = now;
     if (moved && this.lastSeconds >= 0 && !this.video.seeking) {
