@@ -175,7 +175,7 @@ impl<'s> Run<'s> {
         let end = after_last.unwrap_or(self.end.max(last + gst::ClockTime::NSECOND));
         let access_units = self.units_for(first, last)?;
         // A window may begin between two pictures.
-        let starts_late = (self.start > window.start + self.step).then(|| match self.seam {
+        let starts_late = (first > window.start + self.step).then(|| match self.seam {
             Some(seam) if index > 0 => missing(seam),
             _ => Missing::NotHeld,
         });
