@@ -37,6 +37,8 @@ struct Track<'c> {
     timescale: u32,
     /// Where in the track `clip.start` is, in its ticks.
     edit_start: u64,
+    /// How long after `clip.start` the track begins, 1/90000 s.
+    late_90k: u64,
     stsd: Stsd,
 }
 
@@ -146,11 +148,15 @@ impl<'c> Mux<'c> {
         } else {
             (0, 0)
         };
-        let edit = ElstEntry {
-            segment_duration: duration,
-            media_time: Some(track.edit_start),
+        let late_90k = track.late_90k.min(duration);
+        let edit = |segment_duration, media_time| ElstEntry {
+            segment_duration,
+            media_time,
             media_rate: 1.into(),
         };
+        // Nothing first, where the track begins later (ISO/IEC 14496-12 §8.6.6.3).
+        let nothing = (late_90k > 0).then(|| edit(late_90k, None));
+        let all = edit(duration - late_90k, Some(track.edit_start));
         let (handler, name) = if is_video {
             (b"vide", "Picture")
         } else {
@@ -171,7 +177,7 @@ impl<'c> Mux<'c> {
             },
             edts: Some(Edts {
                 elst: Some(Elst {
-                    entries: vec![edit],
+                    entries: nothing.into_iter().chain([all]).collect(),
                 }),
             }),
             mdia: Mdia {
@@ -270,6 +276,8 @@ impl<'c> Track<'c> {
             tables: Tables::new(timings, last_duration, chunks),
             timescale: TIMESCALE,
             edit_start: start.saturating_since(first),
+            // Its first keyframe is shown at the start or before.
+            late_90k: 0,
             stsd: Stsd {
                 codecs: vec![video_entry(video)?],
             },
@@ -298,6 +306,7 @@ impl<'c> Track<'c> {
             tables: Tables::new(timings, audio.block.into(), chunks(samples)),
             timescale: audio.sample_rate_hz.max(1),
             edit_start: ticks(start.saturating_since(first)),
+            late_90k: first.saturating_since(start),
             stsd: Stsd {
                 codecs: vec![audio_entry(audio)],
             },

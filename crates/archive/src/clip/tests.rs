@@ -137,6 +137,25 @@ fn an_edit_list_hides_the_lead_in_of_both_tracks() {
     }
 }
 
+/// As after a start, when the sound came later than the picture.
+#[test]
+fn regression_sound_that_begins_later_was_heard_too_early() {
+    let mut clip = clip(0);
+    let audio = clip.audio.as_mut().unwrap();
+    audio.samples.drain(..20);
+    let late_90k = 20 * SOUND_90K;
+    let (_, moov) = written(&clip);
+    let edits = |track: usize| {
+        let elst = moov.trak[track].edts.as_ref().unwrap().elst.as_ref();
+        let entries = elst.unwrap().entries.iter();
+        let entry = |one: &mp4_atom::ElstEntry| (one.segment_duration, one.media_time);
+        entries.map(entry).collect::<Vec<_>>()
+    };
+    let duration = 50 * PICTURE_90K;
+    assert_eq!(edits(0), [(duration, Some(0))]);
+    assert_eq!(edits(1), [(late_90k, None), (duration - late_90k, Some(0))]);
+}
+
 #[test]
 fn durations_are_exact_and_keyframes_are_listed() {
     let (_, moov) = written(&clip(30));
