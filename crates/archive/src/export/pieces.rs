@@ -72,15 +72,13 @@ pub(super) fn collect(
         return Ok(Err(around(&folders, asked)));
     }
     let shown = stretch.trim_video(asked)?;
-    // Sound to all of the picture, also to what comes before the first that is asked for.
-    let begin = stretch
-        .pieces
-        .first()
-        .map_or(asked.start, |first| first.start);
+    // Sound to all of the picture, also to what comes before the first that is asked for, and to nothing else.
+    let first = stretch.pieces.first();
+    let heard = first.map_or(asked.start, |first| first.start)..shown.end;
     for folder in &folders {
-        stretch.add(folder, TrackKind::Audio, &(begin..asked.end));
+        stretch.add(folder, TrackKind::Audio, &heard);
     }
-    stretch.trim_audio(&(begin..asked.end))?;
+    stretch.trim_audio(&heard)?;
     stretch
         .pieces
         .sort_by_key(|piece| (piece.start, piece.track as usize));
@@ -169,7 +167,8 @@ impl Stretch {
             self.pieces.last().map(|last| last.end),
         );
         // As late as its first picture is shown after it is decoded, so is its last.
-        let late_90k = shown_at(chunks, MediaTime::default()).saturating_since(begin);
+        let first = presentations(chunks).min().unwrap_or(begin);
+        let late_90k = first.saturating_since(begin);
         let end = end.unwrap_or(begin).saturating_add(late_90k);
         Ok(shown_at(chunks, asked.start)..asked.end.min(end))
     }
@@ -263,12 +262,16 @@ fn keyframe_by(chunks: &[ChunkPlace], at: MediaTime) -> usize {
     chunks.iter().rposition(begins).unwrap_or(0)
 }
 
-/// When the picture that is shown at `at` begins; the first of `chunks` if all are later.
+/// When the picture that is shown at `at` begins; the keyframe that `chunks` begin with if that is shown later. What is
+/// shown before it refers to the GOP before.
 fn shown_at(chunks: &[ChunkPlace], at: MediaTime) -> MediaTime {
-    let times = || {
-        let units = chunks.iter().flat_map(|chunk| &chunk.units);
-        units.map(|unit| unit.presentation)
-    };
-    let by_then = times().filter(|time| *time <= at).max();
-    by_then.or_else(|| times().min()).unwrap_or(at)
+    let keyframe = presentations(chunks).next().unwrap_or(at);
+    let by_then = presentations(chunks).filter(|time| *time <= at).max();
+    by_then.unwrap_or(keyframe).max(keyframe)
+}
+
+/// When each picture is shown, in decode order.
+fn presentations(chunks: &[ChunkPlace]) -> impl Iterator<Item = MediaTime> {
+    let units = chunks.iter().flat_map(|chunk| &chunk.units);
+    units.map(|unit| unit.presentation)
 }

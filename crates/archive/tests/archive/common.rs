@@ -7,8 +7,8 @@ use chrono_tz::Tz;
 use dayreel_archive::{CameraArchive, Piece, Store};
 use dayreel_core::{ManualClock, MediaTime, TrackKind, WallTime};
 use mp4_atom::{
-    Audio, Avc1, Avcc, Codec, Encode, Esds, Ftyp, Mdat, Moof, Moov, Mp4a, Styp, Tfdt, Tfhd, Traf,
-    Trak, Trun, TrunEntry, TrunSamples, Visual,
+    Audio, Avc1, Avcc, Codec, Encode, Esds, Ftyp, Mdat, Moof, Moov, Mp4a, Mvex, Styp, Tfdt, Tfhd,
+    Traf, Trak, Trex, Trun, TrunEntry, TrunSamples, Visual,
     esds::{DecoderSpecific, EsDescriptor},
 };
 
@@ -58,10 +58,23 @@ pub(crate) fn init_created(level: u8, created: u64) -> Bytes {
         ..Avc1::default()
     }));
     moov.trak.push(trak);
+    moov.mvex = Some(mvex());
     let mut bytes = Vec::new();
     ftyp().encode(&mut bytes).unwrap();
     moov.encode(&mut bytes).unwrap();
     bytes.into()
+}
+
+fn mvex() -> Mvex {
+    let trex = Trex {
+        track_id: 1,
+        default_sample_description_index: 1,
+        ..Trex::default()
+    };
+    Mvex {
+        mehd: None,
+        trex: vec![trex],
+    }
 }
 
 fn ftyp() -> Ftyp {
@@ -99,6 +112,7 @@ pub(crate) fn sound_init() -> Bytes {
         taic: None,
     }));
     moov.trak.push(trak);
+    moov.mvex = Some(mvex());
     let mut bytes = Vec::new();
     ftyp().encode(&mut bytes).unwrap();
     moov.encode(&mut bytes).unwrap();

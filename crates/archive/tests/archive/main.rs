@@ -5,6 +5,7 @@ mod clocks;
 mod common;
 mod corpus;
 mod days;
+mod exports;
 mod gaps;
 mod hands;
 mod missing;
