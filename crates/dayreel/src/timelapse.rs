@@ -152,10 +152,7 @@ fn run(mut makers: Vec<TimelapseMaker>, woken: &Receiver<()>) {
     while !makers.is_empty() && woken.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         for maker in &mut makers {
             match maker.step() {
-                Ok(films) => films.iter().for_each(|film| {
-                    let (date, bytes) = (film.date, film.media.len_bytes);
-                    tracing::info!(camera = %maker.camera(), %date, duration_s = film.duration_s, bytes, "finished a timelapse");
-                }),
+                Ok(_) => (),
                 Err(TimelapseError::Stopped) => return,
                 Err(error) => {
                     let camera = maker.camera().clone();

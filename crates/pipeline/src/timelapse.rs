@@ -9,9 +9,12 @@
 //! that is made again; what is lost of the growing part is made again from what is recorded. One
 //! keyframe of each slot is decoded, and nothing else.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use chrono::{NaiveDate, TimeDelta};
@@ -41,6 +44,8 @@ const SEGMENT: TimeDelta = TimeDelta::seconds(12);
 const AGAIN: TimeDelta = TimeDelta::seconds(10);
 /// After an error: a disk that is full is so for a while.
 const AFTER_ERROR: TimeDelta = TimeDelta::seconds(60);
+/// What cannot be read for so long, never will be: a bad block, a damaged file.
+const LOST: TimeDelta = TimeDelta::minutes(10);
 
 /// Why there is no timelapse.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +85,25 @@ impl TimelapseError {
             Self::Stopped => Kind::Unavailable,
         }
     }
+
+    /// Whether a recording that is there cannot be read.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Archive(dayreel_archive::Error::OtherFilm(_)) => false,
+            Self::Archive(error) => error.kind() == Kind::Internal,
+            Self::Frame(FrameError::Archive(error)) => error.kind() == Kind::Internal,
+            _ => false,
+        }
+    }
+}
+
+/// What becomes of recordings that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    /// No film without them: they may be read the next time.
+    Fails,
+    /// The film is so much shorter.
+    LeftOut,
 }
 
 /// Makes the timelapses of one camera. Used by one thread at a time, which it may keep busy for
@@ -93,6 +117,8 @@ pub struct TimelapseMaker {
     stop: Arc<AtomicBool>,
     /// When it was last looked, and when it is worth to look again.
     looked: Option<(WallTime, WallTime)>,
+    /// Of days with recordings that cannot be read: the first slot of the group, and since when.
+    damaged: BTreeMap<NaiveDate, (u32, WallTime)>,
 }
 
 impl TimelapseMaker {
@@ -110,6 +136,7 @@ impl TimelapseMaker {
             clock,
             stop,
             looked: None,
+            damaged: BTreeMap::new(),
         }
     }
 
@@ -119,10 +146,10 @@ impl TimelapseMaker {
     }
 
     /// Makes what is due: pictures of today, and films of days that have been begun and are over.
-    /// Returns those films. Costs nothing while nothing is due.
+    /// Returns those films, which the log tells, too. Costs nothing while nothing is due.
     ///
     /// # Errors
-    /// See [`TimelapseError`]; what was made before stays, and the next call goes on.
+    /// See [`TimelapseError`], the first; what was made stays, also of other days, and the next call goes on.
     pub fn step(&mut self) -> Result<Vec<Timelapse>, TimelapseError> {
         let now = self.clock.now();
         let is_waiting = |(looked, next): (WallTime, WallTime)| looked <= now && now < next;
@@ -132,39 +159,66 @@ impl TimelapseMaker {
         let today = Day::containing(now, self.archive.zone());
         self.looked = Some((now, now + AFTER_ERROR));
         let mut films = Vec::new();
+        let mut failed = None;
         let mut next = today.end();
-        let begun = self.archive.timelapses().begun()?;
-        for date in begun.into_iter().filter(|date| *date < today.date()) {
-            let day = Day::new(date, self.archive.zone());
-            if self.is_over(day, now)? {
-                let growing = self.archive.timelapses().grow(date, self.recipe)?;
-                let growing = self.fill(growing, None)?;
-                films.extend(self.archive.timelapses().finish(growing)?);
-            } else {
-                next = next.min(now + TimeDelta::seconds(1));
+        let mut begun = self.archive.timelapses().begun()?;
+        begun.retain(|date| *date < today.date());
+        self.damaged
+            .retain(|date, _| *date == today.date() || begun.contains(date));
+        for date in begun {
+            let film = match self.is_over(Day::new(date, self.archive.zone()), now) {
+                Ok(true) => self.finish(date),
+                Ok(false) => {
+                    next = next.min(now + TimeDelta::seconds(1));
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            };
+            match film {
+                Ok(film) => films.extend(film),
+                Err(TimelapseError::Stopped) => return Err(TimelapseError::Stopped),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        if self
-            .archive
-            .today()
-            .is_some_and(|folder| folder.day() == today)
-        {
-            let growing = self.archive.timelapses().grow(today.date(), self.recipe)?;
-            let growing = self.fill(growing, Some(now))?;
-            let last = self
-                .group_after(today, growing.next_slot())
-                .end
-                .saturating_sub(1);
-            let due = self.recipe.middle(today, last) + SEGMENT;
-            next = next.min(if due > now { due } else { now + AGAIN });
-        } else {
-            next = next.min(now + AGAIN);
+        match self.grow(today, now) {
+            Ok(due) => next = next.min(due),
+            Err(error) => failed = failed.or(Some(error)),
         }
-        self.looked = Some((now, next));
-        Ok(films)
+        match failed {
+            Some(error) => Err(error),
+            None => {
+                self.looked = Some((now, next));
+                Ok(films)
+            }
+        }
     }
 
-    /// Makes the film of `date` from what is kept of it, in place of the one there may be.
+    /// Makes the film of a day that is over; `None` if there is nothing to see of it.
+    fn finish(&mut self, date: NaiveDate) -> Result<Option<Timelapse>, TimelapseError> {
+        let growing = self.archive.timelapses().grow(date, self.recipe)?;
+        let growing = self.fill(growing, None)?;
+        let film = self.archive.timelapses().finish(growing)?;
+        if let Some(film) = &film {
+            let (camera, bytes) = (self.archive.id(), film.media.len_bytes);
+            tracing::info!(%camera, %date, duration_s = film.duration_s, bytes, "finished a timelapse");
+        }
+        Ok(film)
+    }
+
+    /// Makes the pictures of `today` that are due `now`; returns when the next are.
+    fn grow(&mut self, today: Day, now: WallTime) -> Result<WallTime, TimelapseError> {
+        let folder = self.archive.today();
+        if folder.is_none_or(|folder| folder.day() != today) {
+            return Ok(now + AGAIN);
+        }
+        let growing = self.archive.timelapses().grow(today.date(), self.recipe)?;
+        let growing = self.fill(growing, Some(now))?;
+        let group = self.group_after(today, growing.next_slot());
+        let due = self.recipe.middle(today, group.end.saturating_sub(1)) + SEGMENT;
+        Ok(if due > now { due } else { now + AGAIN })
+    }
+
+    /// Makes the film of `date` from what is kept of it and can be read, in place of the one there may be.
     ///
     /// # Errors
     /// [`TimelapseError::NotOver`], [`TimelapseError::NothingKept`], or it cannot be made.
@@ -178,7 +232,7 @@ impl TimelapseMaker {
             return Err(TimelapseError::NothingKept(date));
         }
         let growing = self.archive.timelapses().grow_again(date, self.recipe)?;
-        let growing = self.fill(growing, None)?;
+        let growing = self.fill_with(growing, None, |_| Damage::LeftOut)?;
         let film = self.archive.timelapses().finish(growing)?;
         film.ok_or(TimelapseError::NothingKept(date))
     }
@@ -208,9 +262,39 @@ impl TimelapseMaker {
         first..end.min(self.recipe.slots(day))
     }
 
+    /// [`fill_with`](Self::fill_with), with patience for what cannot be read.
+    fn fill(&mut self, growing: Growing, now: Option<WallTime>) -> Result<Growing, TimelapseError> {
+        let date = growing.day().date();
+        let today = self.clock.now();
+        let known = self.damaged.get(&date).copied();
+        let is_lost =
+            |(slot, since): (u32, WallTime), first| slot == first && today - since >= LOST;
+        let mut reached = growing.next_slot();
+        let filled = self.fill_with(growing, now, |first| {
+            reached = first;
+            match known.is_some_and(|known| is_lost(known, first)) {
+                true => Damage::LeftOut,
+                false => Damage::Fails,
+            }
+        });
+        match &filled {
+            Err(error) if error.is_damage() => {
+                let since = known.filter(|(slot, _)| *slot == reached);
+                self.damaged.insert(date, since.unwrap_or((reached, today)));
+            }
+            _ => drop(self.damaged.remove(&date)),
+        }
+        filled
+    }
+
     /// Makes the groups that are missing: of a day that is over, or as far as they are settled
-    /// `now`.
-    fn fill(&self, mut growing: Growing, now: Option<WallTime>) -> Result<Growing, TimelapseError> {
+    /// `now`. `damage` says of the group with that first slot what becomes of what cannot be read.
+    fn fill_with(
+        &self,
+        mut growing: Growing,
+        now: Option<WallTime>,
+        mut damage: impl FnMut(u32) -> Damage,
+    ) -> Result<Growing, TimelapseError> {
         let day = growing.day();
         // Without a folder nothing is kept of it: what has been made stays.
         let Some(folder) = self.archive.day(day.date())? else {
@@ -225,7 +309,7 @@ impl TimelapseMaker {
             {
                 break;
             }
-            match self.make_group(&folder, &mut growing, slots.clone()) {
+            match self.make_group(&folder, &mut growing, slots.clone(), damage(first)) {
                 Ok(()) => first = slots.end,
                 // Another version of the encoder began this day.
                 Err(TimelapseError::Archive(dayreel_archive::Error::OtherFilm(_)))
@@ -245,6 +329,7 @@ impl TimelapseMaker {
         folder: &DayFolder,
         growing: &mut Growing,
         slots: std::ops::Range<u32>,
+        damage: Damage,
     ) -> Result<(), TimelapseError> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(TimelapseError::Stopped);
@@ -253,7 +338,8 @@ impl TimelapseMaker {
         let mut last = None;
         for slot in slots.clone() {
             let middle = MediaTime::wall_to_media(self.recipe.middle(growing.day(), slot));
-            match picture_in(folder, middle, Pick::LastKeyframe)? {
+            let found = picture_in(folder, middle, Pick::LastKeyframe).map_err(Into::into);
+            match without(damage, middle, found)? {
                 Some(keyframe) if last == Some(keyframe.taken) => shown.push(Shown::Again),
                 Some(keyframe) => {
                     last = Some(keyframe.taken);
@@ -265,7 +351,7 @@ impl TimelapseMaker {
         }
         let canvas = growing.format();
         let canvas = canvas.map(|format| (format.width.into(), format.height.into()));
-        if let Some(encoded) = encode::group(&shown, canvas, self.recipe, &self.stop)? {
+        if let Some(encoded) = encode::group(&shown, canvas, self.recipe, damage, &self.stop)? {
             let group = Group {
                 next_slot: slots.end,
                 pictures: encoded.pictures,
@@ -273,5 +359,21 @@ impl TimelapseMaker {
             growing.append(&encoded.format, &group)?;
         }
         Ok(())
+    }
+}
+
+/// What was found at `at`; nothing where it cannot be read and `damage` says that it is left out.
+fn without<T>(
+    damage: Damage,
+    at: MediaTime,
+    found: Result<Option<T>, TimelapseError>,
+) -> Result<Option<T>, TimelapseError> {
+    match found {
+        Err(error) if damage == Damage::LeftOut && error.is_damage() => {
+            let taken = at.media_to_wall();
+            tracing::warn!(%taken, error = %error, "a timelapse lacks a picture that cannot be read");
+            Ok(None)
+        }
+        found => found,
     }
 }

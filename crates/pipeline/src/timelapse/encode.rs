@@ -21,7 +21,7 @@ use gstreamer::{glib, prelude::*};
 use gstreamer_video as gst_video;
 use parking_lot::Mutex;
 
-use super::TimelapseError;
+use super::{Damage, TimelapseError, without};
 use crate::frame::{
     Driven, FrameError, KeyframeDecoder, Picture, Recolour, frame_size, new_picture, recolour,
     trim_memory,
@@ -53,11 +53,12 @@ pub(super) struct Encoded {
 /// of them can be decoded.
 ///
 /// # Errors
-/// An element is missing or fails, a file cannot be read, or `stop` is set.
+/// An element is missing or fails, a file cannot be read and `damage` does not leave that out, or `stop` is set.
 pub(super) fn group(
     shown: &[Shown],
     mut canvas: Option<(u32, u32)>,
     recipe: Recipe,
+    damage: Damage,
     stop: &AtomicBool,
 ) -> Result<Option<Encoded>, TimelapseError> {
     let mut film: Option<Film> = None;
@@ -68,7 +69,8 @@ pub(super) fn group(
             return Err(TimelapseError::Stopped);
         }
         if let Shown::Keyframe(keyframe) = shown {
-            last = decoded(&mut decoder, keyframe)?
+            let picture = decoded(&mut decoder, keyframe).map_err(Into::into);
+            last = without(damage, keyframe.taken, picture)?
                 .map(|picture| {
                     let size = canvas_of(&picture.info, recipe.width);
                     on_canvas(&picture, *canvas.get_or_insert(size))

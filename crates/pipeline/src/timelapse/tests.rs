@@ -473,6 +473,65 @@ fn a_damaged_keyframe_is_left_out() {
     assert_eq!(numbers(&film), due);
 }
 
+/// A bad block in the morning: nothing more came of that day, and of no day after it.
+#[test]
+fn regression_one_unreadable_keyframe_stopped_all_timelapses() {
+    let folder = tempfile::tempdir().unwrap();
+    let today = day("2026-11-22");
+    let camera = Camera::new(&Stream::default(), today, 60, 0..1440);
+    let recorded = Recorded::open(folder.path(), Berlin, today.start());
+    camera.record(&recorded, 0..12);
+    // The keyframe that slot 33 shows.
+    let lost: u32 = 33;
+    let at = today.start() + TimeDelta::seconds(i64::from(lost * 360 + 180));
+    let hour = recorded
+        .archive
+        .segment(TrackKind::Video, MediaTime::wall_to_media(at));
+    let hour = hour.unwrap().unwrap();
+    let file = fs::File::options().write(true).open(&hour.path).unwrap();
+    let nothing = vec![0; usize::try_from(hour.len_bytes).unwrap()];
+    std::os::unix::fs::FileExt::write_all_at(&file, &nothing, hour.offset).unwrap();
+
+    let mut maker = maker(&recorded, RECIPE);
+    let begun = recorded.clock.now();
+    let mut errors = 0;
+    let growing = || recorded.archive.timelapses().grow(today.date(), RECIPE);
+    while maker.step().is_err() {
+        errors += 1;
+        assert_eq!(growing().unwrap().next_slot(), 30, "it may be read yet");
+        recorded.clock.set(begun + AFTER_ERROR * errors);
+        assert!(errors < 20, "it is given up at last");
+    }
+    assert_eq!(AFTER_ERROR * errors, LOST);
+    assert!(growing().unwrap().next_slot() >= 115);
+    camera.record(&recorded, 12..24);
+    recorded.clock.set(today.end() + PATIENCE);
+    let film = &maker.step().unwrap()[0];
+    let mut due = camera.numbers(RECIPE, 0..240);
+    due.remove(lost as usize);
+    assert_eq!(numbers(film), due);
+
+    // Another day is not kept from its film.
+    fs::remove_file(&film.media.path).unwrap();
+    let tomorrow = day("2026-11-23");
+    let camera = Camera::new(&Stream::default(), tomorrow, 60, 0..1440);
+    let mut maker = self::maker(&recorded, RECIPE);
+    drop(
+        recorded
+            .archive
+            .timelapses()
+            .grow(today.date(), RECIPE)
+            .unwrap(),
+    );
+    camera.record(&recorded, 0..1);
+    assert!(maker.step().unwrap_err().is_damage());
+    let growing = recorded.archive.timelapses().grow(tomorrow.date(), RECIPE);
+    assert!(growing.unwrap().next_slot() >= 5);
+    // Who asks for it wants what there is.
+    let film = maker.remake(today.date()).unwrap();
+    assert_eq!(numbers(&film), due);
+}
+
 #[test]
 fn it_stops_when_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
