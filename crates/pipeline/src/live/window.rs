@@ -49,7 +49,7 @@ pub(super) struct Window {
     next: Option<u64>,
     /// How many listed segments with a discontinuity have left the playlist.
     discontinuities: u64,
-    /// Never goes back (RFC 8216 §6.2.1). 0: nothing was ever listed.
+    /// Never goes back while somebody watches (RFC 8216 §6.2.1). 0: nothing has been listed since.
     target_s: u64,
     /// Whether something was cut off since the last segment.
     is_cut: bool,
@@ -121,6 +121,7 @@ impl Window {
             self.drop_oldest();
         }
         self.is_cut = self.next.is_some();
+        self.target_s = 0;
     }
 
     /// Where the newest segment ends; `None` if there is none.
@@ -197,6 +198,20 @@ mod tests {
             assert!(window.held_bytes() <= MOST_BYTES);
         }
         assert_eq!(window.playlist().unwrap().matches("#EXTINF").count(), 3);
+    }
+
+    /// What nobody watches any more, nobody has to be told the same of.
+    #[test]
+    fn regression_one_long_gop_delayed_all_later_viewers() {
+        let mut window = Window::default();
+        window.expect(20 * TICKS_PER_SECOND);
+        window.push(fragment(1000, 10));
+        let text = window.playlist().unwrap();
+        assert!(text.contains("#EXT-X-TARGETDURATION:20\n"), "{text}");
+        window.clear();
+        window.push(fragment(2000, 10));
+        let text = window.playlist().unwrap();
+        assert!(text.contains("#EXT-X-TARGETDURATION:2\n"), "{text}");
     }
 
     #[test]
