@@ -138,6 +138,64 @@ fn every_picture_comes_in_order_with_sound() -> Result<()> {
     Ok(())
 }
 
+/// The pictures that are shown before a keyframe refer to the GOP before: who follows the stream sees all of them, and who
+/// begins with a segment all from its keyframe on.
+#[test]
+fn pictures_of_an_open_gop_are_all_there() -> Result<()> {
+    for codec in [VideoCodec::H264, VideoCodec::H265] {
+        let settings = PictureSettings {
+            b_frames: 2,
+            open_gop: true,
+            // With a B-frame more it would end with another.
+            gop: Gop::Frames(24),
+            ..picture(codec)
+        };
+        let stage = Stage::start(settings, 2)?;
+        let first = playlist(&stage, |media| media.segments.len() >= 2)?.media_sequence;
+        let (mut all, mut with_leading) = (Vec::new(), 0);
+        for number in first..first + 4 {
+            let listed = playlist(&stage, |media| {
+                media.media_sequence + media.segments.len() as u64 > number
+            })?;
+            let index = usize::try_from(number.saturating_sub(listed.media_sequence))?;
+            let entry = listed.segments.get(index).context("it is listed")?;
+            let bytes = segment(&stage, &entry.uri)?;
+            let leading = shown_from_the_keyframe_on(&bytes);
+            let leading = leading.with_context(|| format!("{codec:?} {number}"))?;
+            with_leading += usize::from(leading > 0);
+            all.extend(bytes);
+        }
+        shown_from_the_keyframe_on(&all).with_context(|| format!("{codec:?}"))?;
+        // The camera's first GOPs may begin with IDR pictures.
+        ensure!(with_leading >= 2, "{codec:?}: {with_leading}");
+    }
+    Ok(())
+}
+
+/// Every picture but those before the first keyframe is shown, one after the other. Returns how many are before it.
+fn shown_from_the_keyframe_on(stream: &[u8]) -> Result<usize> {
+    let stream = file(stream)?;
+    let units = packets(Input::File(stream.path()), Stream::Video, LIMIT)?.packets;
+    let keyframe = units.first().context("no picture")?.pts_90k;
+    let mut times: Vec<_> = units.iter().map(|unit| unit.pts_90k).collect();
+    times.sort_unstable();
+    for pair in times.windows(2) {
+        ensure!((1..=3_610).contains(&(pair[1] - pair[0])), "{pair:?}");
+    }
+    let due = times.iter().filter(|time| **time >= keyframe).count();
+    let pictures = numbers::in_cut_file(stream.path())?;
+    let first = pictures.len().checked_sub(due);
+    let first = first.with_context(|| format!("{} of {due} pictures", pictures.len()))?;
+    for pair in pictures[first..].windows(2) {
+        let (one, next) = pair[0].zip(pair[1]).context("unclear")?;
+        ensure!(
+            next.frame_number == one.frame_number + 1,
+            "{one:?}, {next:?}"
+        );
+    }
+    Ok(times.len() - due)
+}
+
 /// How long ago the listed segments ended.
 fn behind_ms(media: &Media) -> Result<i64> {
     let first = media

@@ -27,6 +27,7 @@ use crate::{CameraSettings, Ring, track::media_to_pts};
 
 mod follower;
 mod mux;
+mod parameter_sets;
 mod split;
 mod window;
 

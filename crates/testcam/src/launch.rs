@@ -72,8 +72,10 @@ pub(crate) fn video_encoder(settings: &PictureSettings) -> String {
         ""
     };
     let slices = settings.slices;
-    let options =
-        format!("keyint={gop}:scenecut=0:open-gop=0:bframes={b_frames}:b-adapt=0:slices={slices}");
+    let open_gop = u8::from(settings.open_gop);
+    let options = format!(
+        "keyint={gop}:scenecut=0:open-gop={open_gop}:bframes={b_frames}:b-adapt=0:slices={slices}"
+    );
     match settings.codec {
         VideoCodec::H264 => format!(
             "x264enc speed-preset=ultrafast {tune} threads=1 sync-lookahead=0 rc-lookahead=0 \

@@ -110,6 +110,9 @@ pub struct PictureSettings {
     /// B-frames between two others, 0 to 3; H.264 and H.265 only. More than none adds their duration
     /// as delay.
     pub b_frames: u32,
+    /// Whether the first B-frames after a keyframe, which are shown before it, refer to pictures of the GOP before; with
+    /// B-frames only.
+    pub open_gop: bool,
     /// Slices of a picture, 1 to 4; H.264 and H.265 only.
     pub slices: u32,
     /// How the sound is encoded, if there is any.
@@ -127,6 +130,7 @@ impl Default for PictureSettings {
             gop: Gop::Seconds(2.0),
             bitrate_kbps: 2000,
             b_frames: 0,
+            open_gop: false,
             slices: 1,
             audio: None,
         }
@@ -179,6 +183,10 @@ impl PictureSettings {
             self.b_frames <= most_b_frames,
             "{} B-frames: 0 to {most_b_frames}",
             self.b_frames
+        );
+        ensure!(
+            !self.open_gop || self.b_frames > 0,
+            "an open GOP: with B-frames only"
         );
         let most_slices = if most_b_frames > 0 { 4 } else { 1 };
         ensure!(
@@ -415,6 +423,7 @@ mod tests {
         assert!(picture(|p| p.gop = Gop::Seconds(-1.0)).is_err());
         assert!(picture(|p| p.gop = Gop::Frames(251)).is_err());
         assert!(picture(|p| p.b_frames = 4).is_err());
+        assert!(picture(|p| p.open_gop = true).is_err());
         assert!(picture(|p| p.slices = 5).is_err());
     }
 

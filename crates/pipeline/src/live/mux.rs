@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::{
+    parameter_sets::ParameterSets,
     split::split_early,
     window::{Fragment, TARGET_S},
 };
@@ -53,6 +54,7 @@ const LEAD: gst::ClockTime = gst::ClockTime::from_seconds(10);
 pub(super) struct Mux {
     pipeline: gst::Pipeline,
     video: gst_app::AppSrc,
+    parameter_sets: Option<ParameterSets>,
     sound: Option<gst_app::AppSrc>,
     /// Subtracted from all times.
     origin: gst::ClockTime,
@@ -82,7 +84,7 @@ impl Mux {
             _ => ("h264parse", "video/x-h264"),
         };
         let parser = gst::ElementFactory::make(parser)
-            // Parameter sets before every keyframe: players begin at any.
+            // Parameter sets before every keyframe: players begin at any. Before which of them it puts none, we do.
             .property("config-interval", -1)
             .build()?;
         let stream = gst::Caps::builder(stream)
@@ -115,6 +117,7 @@ impl Mux {
         let mux = Self {
             pipeline,
             video: source,
+            parameter_sets: ParameterSets::of(video),
             sound,
             origin,
             failed,
@@ -131,18 +134,21 @@ impl Mux {
     }
 
     pub(super) fn push_picture(&self, unit: &gst::Buffer) {
-        self.push(&self.video, unit);
+        let with = self.parameter_sets.as_ref().map(|sets| sets.with(unit));
+        match with.unwrap_or_else(|| Ok(unit.copy())) {
+            Ok(unit) => self.push(&self.video, unit),
+            Err(_) => self.failed.store(true, Ordering::Relaxed),
+        }
     }
 
     pub(super) fn push_sound(&self, unit: &gst::Buffer) {
         if let Some(sound) = &self.sound {
-            self.push(sound, unit);
+            self.push(sound, unit.copy());
         }
     }
 
-    fn push(&self, source: &gst_app::AppSrc, unit: &gst::Buffer) {
-        // The bytes are shared, the times are its own.
-        let mut unit = unit.copy();
+    /// Pushes a copy, which shares the bytes; its times are its own.
+    fn push(&self, source: &gst_app::AppSrc, mut unit: gst::Buffer) {
         let times = unit.make_mut();
         times.set_pts(times.pts().map(|pts| pts.saturating_sub(self.origin)));
         times.set_dts(times.dts().map(|dts| dts.saturating_sub(self.origin)));

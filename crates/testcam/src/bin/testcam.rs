@@ -44,6 +44,9 @@ struct Arguments {
     /// B-frames between two others, 0 to 3; H.264 and H.265 only
     #[arg(long, default_value_t = 0)]
     b_frames: u32,
+    /// The B-frames shown before a keyframe refer to the GOP before
+    #[arg(long, requires = "b_frames")]
+    open_gop: bool,
     /// Slices of a picture, 1 to 4; H.264 and H.265 only
     #[arg(long, default_value_t = 1)]
     slices: u32,
@@ -54,7 +57,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "none")]
     audio: AudioArgument,
     /// Loop this MP4 file (H.264, H.265 or MPEG-4, AAC) instead of generating a picture
-    #[arg(long, conflicts_with_all = ["look", "codec", "size", "fps", "gop", "b_frames", "slices", "bitrate", "audio"])]
+    #[arg(long, conflicts_with_all = ["look", "codec", "size", "fps", "gop", "b_frames", "open_gop", "slices", "bitrate", "audio"])]
     file: Option<PathBuf>,
     /// User name that clients need
     #[arg(long, requires = "password")]
@@ -78,7 +81,7 @@ struct Arguments {
     sdp_only: bool,
     /// Be odd: a small test pattern (h264 or h265; aac, alaw or mulaw) from a camera that does not
     /// do as it should. May be repeated
-    #[arg(long, value_enum, value_name = "ODDITY", conflicts_with_all = ["file", "name", "look", "size", "fps", "gop", "b_frames", "slices", "bitrate", "transport", "sdp_only", "record"])]
+    #[arg(long, value_enum, value_name = "ODDITY", conflicts_with_all = ["file", "name", "look", "size", "fps", "gop", "b_frames", "open_gop", "slices", "bitrate", "transport", "sdp_only", "record"])]
     odd: Vec<Oddity>,
     /// Write a line of JSON for every access unit sent
     #[arg(long, value_name = "FILE")]
@@ -207,6 +210,7 @@ impl From<Arguments> for Settings {
             gop: arguments.gop,
             bitrate_kbps: arguments.bitrate,
             b_frames: arguments.b_frames,
+            open_gop: arguments.open_gop,
             slices: arguments.slices,
             audio: arguments.audio.codec(),
         };
