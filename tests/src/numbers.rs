@@ -34,6 +34,14 @@ pub fn in_torn_file(file: &Path) -> Result<Vec<PatternReading>> {
         .collect()
 }
 
+/// The pattern of every picture in a file that is cut out of another: the first may refer to what was before.
+///
+/// # Errors
+/// ffmpeg cannot read the file.
+pub fn in_cut_file(file: &Path) -> Result<Vec<Option<PatternReading>>> {
+    Ok(read(file)?.0)
+}
+
 /// The pattern of every picture, and what ffmpeg complains about.
 fn read(file: &Path) -> Result<(Vec<Option<PatternReading>>, String)> {
     let mut ffmpeg = Command::new("ffmpeg");
