@@ -17,6 +17,7 @@ use actix_web::{
     Error,
     body::{BodySize, MessageBody},
     dev::{Extensions, ServiceRequest, ServiceResponse},
+    http::Method,
     middleware::Next,
     rt::net::TcpStream,
 };
@@ -116,9 +117,12 @@ pub(crate) async fn use_connection<B: MessageBody>(
     if let Some(connection) = &connection {
         connection.change(|_| ());
     }
+    // actix would read the whole body of an answer to HEAD (HTTP/1.1), and send none of it.
+    let has_body = request.method() != Method::HEAD;
     let response = next.call(request).await?;
     Ok(response.map_body(|_, body| Sending {
         body,
+        has_body,
         _answer: connection.map(Answer::begin),
     }))
 }
@@ -141,10 +145,11 @@ impl Drop for Answer {
 }
 
 pin_project! {
-    /// A body, which holds its connection for as long as it takes.
+    /// A body, which holds its connection for as long as it takes. To HEAD, its length alone is sent.
     pub(crate) struct Sending<B> {
         #[pin]
         body: B,
+        has_body: bool,
         _answer: Option<Answer>,
     }
 }
@@ -160,6 +165,9 @@ impl<B: MessageBody> MessageBody for Sending<B> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, B::Error>>> {
+        if !self.has_body {
+            return Poll::Ready(None);
+        }
         self.project().body.poll_next(context)
     }
 }
@@ -169,6 +177,28 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
+
+    /// actix reads it to its end, as fast as the disk is, and sends nothing of it.
+    #[test]
+    fn regression_head_read_the_whole_file() {
+        let answer = |has_body| Sending {
+            body: "picture",
+            has_body,
+            _answer: None,
+        };
+        let context = &mut Context::from_waker(std::task::Waker::noop());
+        let mut head = std::pin::pin!(answer(false));
+        assert_eq!(head.size(), BodySize::Sized(7));
+        assert!(matches!(
+            head.as_mut().poll_next(context),
+            Poll::Ready(None)
+        ));
+        let mut get = std::pin::pin!(answer(true));
+        assert!(matches!(
+            get.as_mut().poll_next(context),
+            Poll::Ready(Some(Ok(_)))
+        ));
+    }
 
     #[actix_web::test]
     async fn what_is_not_answered_is_ended_and_what_is_being_sent_is_not() {

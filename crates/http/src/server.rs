@@ -71,6 +71,8 @@ pub async fn serve(
         .on_connect(move |connection, data| connections.meet(connection, &watch, data))
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
+        // Who hangs up waits for nothing any more.
+        .h1_allow_half_closed(false)
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
         .disable_signals();
     let server = match &certificate {
