@@ -2,7 +2,7 @@
 //! (ISO/IEC 23009-1 §5.3.9.5.3, `availabilityTimeComplete="false"`; RFC 9112 §7.1). All together are the bytes that the
 //! segment has when it is complete; where it is never completed, the answer breaks off, and nobody takes it for whole.
 
-use std::{fs::File, io, sync::Arc, time::Duration};
+use std::{fs::File, io, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header, web};
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub(super) fn response(
         kind,
         start,
         sent_bytes: 0,
-        file: None,
+        file: OpenFile::default(),
         _place: place,
     };
     let pieces = stream::try_unfold(follower, |mut follower| async {
@@ -50,8 +50,28 @@ struct Follower {
     kind: TrackKind,
     start: MediaTime,
     sent_bytes: u64,
-    file: Option<Arc<File>>,
+    file: OpenFile,
     _place: Place,
+}
+
+/// The file that is being read. A segment over midnight ends as a copy in the first hour of the new day.
+#[derive(Default)]
+struct OpenFile(Option<(PathBuf, Arc<File>)>);
+
+impl OpenFile {
+    /// The file at `path`; opened if it is not the one before.
+    async fn at(&mut self, path: PathBuf) -> io::Result<Arc<File>> {
+        match &self.0 {
+            Some((open, file)) if *open == path => Ok(Arc::clone(file)),
+            _ => {
+                let to_open = path.clone();
+                let opened = web::block(move || File::open(to_open)).await;
+                let file = Arc::new(opened.map_err(io::Error::other)??);
+                self.0 = Some((path, Arc::clone(&file)));
+                Ok(file)
+            }
+        }
+    }
 }
 
 impl Follower {
@@ -83,18 +103,11 @@ impl Follower {
     }
 
     async fn read(&mut self, there: MediaSlice) -> io::Result<Bytes> {
-        let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => {
-                let opened = web::block(move || File::open(there.path)).await;
-                let file = Arc::new(opened.map_err(io::Error::other)??);
-                Arc::clone(self.file.insert(file))
-            }
-        };
         let (at, end) = (
             there.offset + self.sent_bytes,
             there.offset + there.len_bytes,
         );
+        let file = self.file.at(there.path).await?;
         let piece = read_some(file, at, end).await?;
         self.sent_bytes += piece.len() as u64;
         Ok(piece)
@@ -104,5 +117,26 @@ impl Follower {
     fn patience(&self) -> Duration {
         let edge = waiting::edge(&self.archive, self.kind);
         edge.map_or(Duration::ZERO, |edge| waiting::patience(&edge))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Its bytes were taken from the old hour, at the place that they have in the new one.
+    #[actix_web::test]
+    async fn regression_the_end_of_a_segment_over_midnight_was_read_from_the_old_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = ["video-23.mp4", "video-00.mp4"].map(|name| folder.path().join(name));
+        fs::write(&old, "of 23").unwrap();
+        fs::write(&new, "of 00").unwrap();
+        let mut open = OpenFile::default();
+        let before = open.at(old.clone()).await.unwrap();
+        assert!(Arc::ptr_eq(&before, &open.at(old).await.unwrap()));
+        let after = open.at(new).await.unwrap();
+        assert_eq!(read_some(after, 3, 5).await.unwrap(), "00");
     }
 }
