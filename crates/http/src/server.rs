@@ -22,7 +22,7 @@ use crate::{
     app::App,
     crowd::Crowd,
     idle::{self, Watch},
-    metrics, packed, routes,
+    metrics, routes,
     tls::Certificate,
 };
 
@@ -71,8 +71,6 @@ pub async fn serve(
         .on_connect(move |connection, data| connections.meet(connection, &watch, data))
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        // Who hangs up waits for nothing any more.
-        .h1_allow_half_closed(false)
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
         .disable_signals();
     let server = match &certificate {
@@ -113,9 +111,7 @@ pub(crate) fn application(
     ActixApp::new()
         .app_data(web::Data::from(app))
         .app_data(web::Data::new(bodies))
-        .wrap(from_fn(packed::stays_as_it_is))
         .wrap(Compress::default())
-        .wrap(from_fn(packed::needs_no_word))
         .wrap(headers_of_all())
         .wrap(NormalizePath::trim())
         .wrap(from_fn(documents_have_no_folder))
