@@ -110,11 +110,9 @@ impl Odd {
             "{} pictures",
             shown.len()
         );
-        ensure_consecutive(&shown)
+        numbers::ensure_in_order(&shown, shown.len())
     }
-}
 
-impl Odd {
     /// From each of the first pictures of a segment on, where those of an open GOP refer to the segment before.
     fn check_export(&self, client: &Client, day: &Day, film: &Path) -> Result<()> {
         let fps = i64::from(self.picture.fps);
@@ -161,11 +159,7 @@ impl Odd {
     fn ensure_in_order(&self, film: &Path, packets: &[Packet]) -> Result<()> {
         let keyframe = packets.first().context("nothing recorded")?.pts_90k;
         let due = packets.iter().filter(|packet| packet.pts_90k >= keyframe);
-        let due = due.count();
-        let pictures = self.pictures(film)?;
-        let first = pictures.len().checked_sub(due);
-        let first = first.with_context(|| format!("{} of {due} pictures", pictures.len()))?;
-        ensure_consecutive(&pictures[first..])
+        numbers::ensure_in_order(&self.pictures(film)?, due.count())
     }
 
     /// What the pictures of a film say. Where an open GOP is the first, decoders complain.
@@ -175,14 +169,6 @@ impl Odd {
             false => numbers::in_file(film),
         }
     }
-}
-
-fn ensure_consecutive(pictures: &[Option<PatternReading>]) -> Result<()> {
-    for pair in pictures.windows(2) {
-        let (one, next) = pair[0].zip(pair[1]).context("unclear")?;
-        ensure!(next.frame_number == one.frame_number + 1, "{pair:?}");
-    }
-    Ok(())
 }
 
 /// NAL units with a part of the picture.

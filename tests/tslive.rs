@@ -113,16 +113,7 @@ fn every_picture_comes_in_order_with_sound() -> Result<()> {
             numbers_seen.extend(pictures);
             all.extend(bytes);
         }
-        for pair in numbers_seen.windows(2) {
-            let (one, next) = (
-                pair[0].context("no pattern")?,
-                pair[1].context("no pattern")?,
-            );
-            ensure!(
-                next.frame_number == one.frame_number + 1,
-                "{one:?}, {next:?}"
-            );
-        }
+        numbers::ensure_in_order(&numbers_seen, numbers_seen.len())?;
         // As one stream, too: what a television reads.
         let whole = file(&all)?;
         let video = packets(Input::File(whole.path()), Stream::Video, LIMIT)?;
@@ -183,16 +174,7 @@ fn shown_from_the_keyframe_on(stream: &[u8]) -> Result<usize> {
         ensure!((1..=3_610).contains(&(pair[1] - pair[0])), "{pair:?}");
     }
     let due = times.iter().filter(|time| **time >= keyframe).count();
-    let pictures = numbers::in_cut_file(stream.path())?;
-    let first = pictures.len().checked_sub(due);
-    let first = first.with_context(|| format!("{} of {due} pictures", pictures.len()))?;
-    for pair in pictures[first..].windows(2) {
-        let (one, next) = pair[0].zip(pair[1]).context("unclear")?;
-        ensure!(
-            next.frame_number == one.frame_number + 1,
-            "{one:?}, {next:?}"
-        );
-    }
+    numbers::ensure_in_order(&numbers::in_cut_file(stream.path())?, due)?;
     Ok(times.len() - due)
 }
 

@@ -42,6 +42,23 @@ pub fn in_cut_file(file: &Path) -> Result<Vec<Option<PatternReading>>> {
     Ok(read(file)?.0)
 }
 
+/// Whether each of the last `due` pictures has the number after that of the one before.
+///
+/// # Errors
+/// There are fewer, one has no pattern, or another number.
+pub fn ensure_in_order(pictures: &[Option<PatternReading>], due: usize) -> Result<()> {
+    let first = pictures.len().checked_sub(due);
+    let first = first.with_context(|| format!("{} of {due} pictures", pictures.len()))?;
+    for pair in pictures[first..].windows(2) {
+        let (one, next) = pair[0].zip(pair[1]).context("no pattern")?;
+        ensure!(
+            next.frame_number == one.frame_number + 1,
+            "{one:?}, {next:?}"
+        );
+    }
+    Ok(())
+}
+
 /// The pattern of every picture, and what ffmpeg complains about.
 fn read(file: &Path) -> Result<(Vec<Option<PatternReading>>, String)> {
     let mut ffmpeg = Command::new("ffmpeg");
