@@ -2,8 +2,8 @@
 //! that turns read-only after an error of its own, or is unmounted. Needs root; where the machine
 //! does not allow it the tests fail and say so, unless `DAYREEL_TEST_NO_MOUNT` says that it is known.
 //!
-//! Starts programs, which hold our locks for a moment, so it is a test
-//! binary of its own.
+//! Starts programs, which hold our locks and our files for a moment, so it is a test binary of its
+//! own, and one test at a time.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "archive/common.rs"]
@@ -23,18 +23,15 @@ use chrono_tz::Tz;
 use common::{CHUNK_90K, Camera, chunk, init, media, open, record};
 use dayreel_archive::{Error, Limits, Piece, Recorder, Retention, SystemDisk, verify};
 use dayreel_core::{Kind, TrackKind::Video};
+use parking_lot::{Mutex, MutexGuard};
 
 const NOON: &str = "2026-11-22T12:00:00Z";
 const DAY: &str = "cam/days/2026-11-22";
 const HOUR_90K: u64 = 3600 * 90_000;
 
-/// Takes a file system off. A program that another test has just started may still have its files open.
-fn unmount(path: &str) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = run("umount", &[path]) {
-        assert!(Instant::now() < end, "{error}");
-    }
-}
+/// Held by each test: until a program runs that another one starts, it has all our files open, and what is deleted
+/// meanwhile takes room.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs a program of util-linux or e2fsprogs.
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
@@ -53,6 +50,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 struct Mount {
     folder: tempfile::TempDir,
     image: Option<tempfile::NamedTempFile>,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Mount {
@@ -60,9 +58,14 @@ impl Mount {
     fn new(
         make: impl FnOnce(&Path) -> Result<Option<tempfile::NamedTempFile>, String>,
     ) -> Option<Self> {
+        let alone = ONE_AT_A_TIME.lock();
         let folder = tempfile::tempdir().unwrap();
         match make(folder.path()) {
-            Ok(image) => Some(Self { folder, image }),
+            Ok(image) => Some(Self {
+                folder,
+                image,
+                _alone: alone,
+            }),
             Err(error) => {
                 let is_known = std::env::var_os("DAYREEL_TEST_NO_MOUNT").is_some();
                 assert!(
@@ -261,7 +264,7 @@ fn a_disk_that_turns_read_only_is_said_to_be_and_can_be_read() {
     drop((recorder, today, camera));
 
     // Unmounted, checked and mounted again it is as it was.
-    unmount(disk.text());
+    run("umount", &[disk.text()]).unwrap();
     let image = disk.image.as_ref().unwrap().path().to_str().unwrap();
     // 1: errors were corrected.
     let _ = run("fsck.ext4", &["-p", image]);
