@@ -26,8 +26,12 @@ use crate::{
     Cut, Missing, Newest, Ring, Window, alignment::MOST_WAIT_NS, frame, track::media_to_pts,
 };
 
-/// How late a camera's pictures may come: media time follows the wall clock to within a second.
+/// How much later than the newest a camera's pictures may come: media time follows the wall clock to within a second.
 const LATENESS: Duration = Duration::from_secs(2);
+
+/// A stream is no later than this, on a congested network or a busy machine; what seems later has not
+/// come since our clock was set.
+const MOST_LATE: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
 /// So much later the sound may come than the picture of the same instant.
 const SOUND_LATENESS: Duration = Duration::from_millis(300);
@@ -40,8 +44,8 @@ const SOUND_BEGINS: Duration =
 /// A track that has delivered nothing for so long is not waited for.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// Media time this far from the wall clock is not behind it: our clock was set.
-const CLOCK_SET: gst::ClockTime = gst::ClockTime::from_seconds(2);
+/// Media time this far ahead of the wall clock: that was set back, or is not believed.
+const CLOCK_BEHIND: gst::ClockTime = gst::ClockTime::from_seconds(2);
 
 /// Makes moments of one camera. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -102,8 +106,9 @@ impl MomentMaker {
 impl Inner {
     async fn make(&self, request: MomentRequest, now: WallTime) -> Result<MomentMade, MomentError> {
         let newest = self.picture.newest().ok_or(MomentError::NothingYet)?;
-        let window = window(media_now(now, newest), &request);
-        self.wait_for(window.end, media_now(now, newest)).await;
+        let (now_media, late) = media_now(now, newest);
+        let window = window(now_media, &request);
+        self.wait_for(window.end, now_media, late).await;
         // The references are taken before others are waited for: the rings go on.
         let cut = self.picture.cut(window);
         let cut = cut.ok_or(MomentError::NoPicture(request.length_s))?;
@@ -131,11 +136,12 @@ impl Inner {
         Ok(MomentMade { moment, gif_error })
     }
 
-    /// Waits until picture and sound have come up to `end`, for no longer than they can be late.
-    async fn wait_for(&self, end: gst::ClockTime, now: gst::ClockTime) {
+    /// Waits until picture and sound have come up to `end`, for no longer than they can be late, of which
+    /// `late` has been seen.
+    async fn wait_for(&self, end: gst::ClockTime, now: gst::ClockTime, late: gst::ClockTime) {
         let until_end = Duration::from(end.saturating_sub(now));
         let since_end = Duration::from(now.saturating_sub(end));
-        let patience = (until_end + LATENESS).saturating_sub(since_end);
+        let patience = (until_end + late.into() + LATENESS).saturating_sub(since_end);
         let mut stage = self.desk.stage();
         let both = async {
             if tokio::time::timeout(patience, self.picture.reach(end))
@@ -227,16 +233,18 @@ impl Drop for GifInTheMaking {
     }
 }
 
-/// Media time at `now`. It is the wall clock's, unless that was set: then the camera's timeline goes
-/// on, and what was just seen is found by when it came.
-fn media_now(now: WallTime, newest: Newest) -> gst::ClockTime {
+/// Media time at `now`, and how much later than that the stream comes. It is the wall clock's, unless
+/// that was set: then the camera's timeline goes on, and what was just seen is found by when it came.
+fn media_now(now: WallTime, newest: Newest) -> (gst::ClockTime, gst::ClockTime) {
     let by_wall = media_to_pts(MediaTime::wall_to_media(now));
     let since = gst::ClockTime::try_from(newest.arrived.elapsed()).unwrap_or_default();
     let by_arrival = newest.pts.saturating_add(since);
-    if by_wall.absdiff(by_arrival) > CLOCK_SET {
-        by_arrival
+    let late = by_wall.saturating_sub(by_arrival);
+    let ahead = by_arrival.saturating_sub(by_wall);
+    if ahead > CLOCK_BEHIND || late > MOST_LATE {
+        (by_arrival, gst::ClockTime::ZERO)
     } else {
-        by_wall
+        (by_wall, late)
     }
 }
 

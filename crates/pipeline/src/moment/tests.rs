@@ -57,7 +57,7 @@ fn cut(stream: &Stream, shown: std::ops::Range<u32>) -> (Ring, Cut) {
 impl Stage {
     fn new() -> Self {
         let stream = Stream {
-            pictures: HELD + 50,
+            pictures: HELD + 101,
             ..Stream::default()
         };
         let (caps, units) = stream.encode();
@@ -228,6 +228,37 @@ async fn a_moment_waits_for_its_end() {
     assert_eq!(made.moment.facts.start, wall(START + pictures(150)));
     assert_eq!(made.moment.facts.duration_90k, 5 * 90_000);
     assert_eq!(made.moment.facts.ends_early, None);
+}
+
+/// The pictures come 4 s late, on a machine that is overloaded: what was just seen is not yet among them.
+#[tokio::test]
+async fn regression_a_late_stream_was_taken_for_a_clock_that_was_set() {
+    let stage = Stage::new();
+    stage.clock.set(wall(START + pictures(HELD + 100)));
+    let maker = stage.maker.clone();
+    let waiting = tokio::spawn(async move { maker.make(request(5, 0)).await });
+    let (caps, units) = &stage.stream;
+    for unit in &units[HELD as usize..=HELD as usize + 100] {
+        tokio::task::yield_now().await;
+        stage.picture.push(caps, unit.clone());
+    }
+    let facts = waiting.await.unwrap().unwrap().moment.facts;
+    assert_eq!(facts.start, wall(START + pictures(HELD + 100 - 125)));
+    assert_eq!(facts.duration_90k, 5 * 90_000);
+}
+
+/// An hour ahead, nothing has come since, and there is something to keep all the same; and an hour back.
+#[tokio::test]
+async fn when_our_clock_was_set_a_moment_is_what_just_came() {
+    for hours in [1, -1] {
+        let stage = Stage::new();
+        let shown = wall(START + pictures(HELD)) + chrono::TimeDelta::hours(hours);
+        stage.clock.set(shown);
+        let facts = stage.make(4, 4).await.unwrap().moment.facts;
+        let late = facts.start.to_utc() - wall(START + pictures(HELD - 200));
+        assert!(late.num_milliseconds() < 4000, "{late}");
+        assert_eq!(facts.ends_early, None);
+    }
 }
 
 /// Sound waits for seconds when a camera has just begun, until it is aligned.
