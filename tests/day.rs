@@ -181,10 +181,10 @@ fn yesterday_is_finished_under_its_date_and_its_weekday() -> Result<()> {
     foreign_readers(&served, &date)
 }
 
-/// So many hours of a day ffmpeg reads: the time it takes grows with their square.
-const READ_HOURS: usize = 6;
+/// So many segments ffmpeg reads at once: the time it takes grows with their square.
+const READ_AT_ONCE: usize = 120;
 
-/// Every picture of the first hours of the day that is over, from its folder, by a program that knows nothing of us.
+/// Every picture of the day that is over, from its folder, by a program that knows nothing of us.
 fn foreign_readers(served: &Served, date: &str) -> Result<()> {
     let folder = folder(served, date)?;
     for track in ["video", "audio"] {
@@ -194,20 +194,53 @@ fn foreign_readers(served: &Served, date: &str) -> Result<()> {
         let duration = streams["format"]["duration"].as_str().context("none")?;
         ensure!(duration.parse::<f64>()? > 3590.0, "{duration} s in an hour");
     }
-    let due = READ_HOURS * 3600 * usize::try_from(served.media.fps)?;
     let limit = Limit {
-        packets: Some(due),
+        packets: None,
         deadline: READ,
     };
-    let index = folder.join("video.m3u8").display().to_string();
-    let read = packets(Input::Hls(&index), Stream::Video, limit)?.packets;
-    ensure!(read.len() == due, "{}", read.len());
+    let mut read_90k = Vec::new();
+    for index in parts_of_index(&fs::read_to_string(folder.join("video.m3u8"))?)? {
+        // Beside the files, which it names.
+        let part = tempfile::Builder::new()
+            .suffix(".m3u8")
+            .tempfile_in(&folder)?;
+        fs::write(part.path(), index)?;
+        let path = part.path().display().to_string();
+        let read = packets(Input::Hls(&path), Stream::Video, limit)?.packets;
+        read_90k.extend(read.iter().map(|packet| packet.dts_90k));
+    }
     let fps = i64::from(served.media.fps);
-    let steps = read
-        .windows(2)
-        .map(|pair| pair[1].dts_90k - pair[0].dts_90k);
-    ensure!(steps.into_iter().all(|step| step == 90_000 / fps));
+    let due = 24 * 3600 * usize::try_from(fps)?;
+    ensure!(read_90k.len() == due, "{} of {due}", read_90k.len());
+    let mut steps = read_90k.windows(2).map(|pair| pair[1] - pair[0]);
+    ensure!(steps.all(|step| step == 90_000 / fps));
     Ok(())
+}
+
+/// Indexes of [`READ_AT_ONCE`] segments each, of an index of a day that is over.
+fn parts_of_index(index: &str) -> Result<Vec<String>> {
+    let last_of_header = "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    let (header, segments) = index.split_once(last_of_header).context("no header")?;
+    let end = "#EXT-X-ENDLIST\n";
+    let segments = segments.strip_suffix(end).context("no end")?;
+    let mut parts = vec![];
+    let (mut part, mut count, mut map) = (String::new(), 0, "");
+    for line in segments.split_inclusive('\n') {
+        if count == READ_AT_ONCE {
+            parts.push(std::mem::take(&mut part));
+            count = 0;
+        }
+        if line.starts_with("#EXT-X-MAP:") {
+            map = line;
+        } else if part.is_empty() {
+            part.push_str(map);
+        }
+        part.push_str(line);
+        count += usize::from(!line.starts_with('#'));
+    }
+    parts.push(part);
+    let whole = |part: String| [header, last_of_header, &part, end].concat();
+    Ok(parts.into_iter().map(whole).collect())
 }
 
 #[test]
