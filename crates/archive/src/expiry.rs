@@ -61,6 +61,21 @@ impl CameraArchive {
         Ok(dates)
     }
 
+    /// Whether all that was recorded before today is [too old](CameraArchive::too_old), and not only since
+    /// last midnight: as it looks, too, when the clock was set ahead, even to a camera that records since.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] if the days cannot be listed.
+    pub(crate) fn all_is_too_old(&self, days_to_keep: u8) -> Result<bool> {
+        let too_old = self.too_old(days_to_keep)?;
+        let dates = self.dates()?;
+        let today = Day::containing(self.now(), self.zone()).date();
+        let newest_to_go = self.oldest_kept(u32::from(days_to_keep) + 1);
+        let usual = newest_to_go..today;
+        let is_none_usual = !dates.iter().any(|date| usual.contains(date));
+        Ok(!too_old.is_empty() && (is_none_usual || too_old.len() == dates.len()))
+    }
+
     /// Deletes the days that are more than `days_to_keep` full days before today, and returns their
     /// dates.
     ///

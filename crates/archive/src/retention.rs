@@ -22,8 +22,8 @@ use crate::{
     space::{Disk, Space},
 };
 
-/// When everything that a camera has is too old, it is believed only after so long: the clock may be
-/// wrong, until the network sets it.
+/// When everything that a camera has recorded before today is too old, it is believed only after so long:
+/// the clock may be wrong, until the network sets it.
 const ALL_TOO_OLD_WAIT: Duration = Duration::from_secs(3600);
 
 /// A forecast that changes is said this often at most.
@@ -158,27 +158,28 @@ impl Retention {
         }
         let mut recordings = Vec::new();
         for camera in &task.cameras {
-            let found = camera.archive.recordings().and_then(|mut found| {
-                camera.expire_above_max(&mut found)?;
-                Ok(found)
+            let found = camera.archive.recordings();
+            let mut found = found.unwrap_or_else(|error| {
+                errors.push(error);
+                Recordings::default()
             });
-            match found {
-                Ok(found) => recordings.push(found),
-                Err(error) => {
-                    errors.push(error);
-                    recordings.push(Recordings::default());
-                }
-            }
+            camera.expire_above_max(&mut found, &mut errors);
+            recordings.push(found);
         }
-        let space = self.make_room(task, &mut recordings);
+        let space = self.make_room(task, &mut recordings, &mut errors);
         let space = space.map_err(|error| errors.push(error)).ok();
         memory.say_errors(&errors);
         let problem = space.and_then(|space| task.problem_of(space));
         self.publish(task, memory, space, problem, &recordings, now);
     }
 
-    /// Deletes the oldest hours until enough is free.
-    fn make_room(&self, task: &Task, recordings: &mut [Recordings]) -> Result<Space> {
+    /// Deletes the oldest hours until enough is free; of what cannot be deleted `errors` tell.
+    fn make_room(
+        &self,
+        task: &Task,
+        recordings: &mut [Recordings],
+        errors: &mut Vec<crate::Error>,
+    ) -> Result<Space> {
         let root = task.cameras[0].archive.root();
         let mut space = self.disk.space(root)?;
         for _ in 0..MOST_HOURS {
@@ -193,7 +194,9 @@ impl Retention {
             let Some((.., place)) = oldest.min() else {
                 break;
             };
-            task.cameras[place].expire_oldest(&mut recordings[place], "the disk is nearly full")?;
+            let found = &mut recordings[place];
+            let expired = task.cameras[place].expire_oldest(found, "the disk is nearly full");
+            errors.extend(expired.err());
             space = self.disk.space(root)?;
         }
         Ok(space)
@@ -256,16 +259,15 @@ impl Camera {
     fn expire_old(&self, now: Instant, all_too_old: &mut HashMap<CameraId, Instant>) -> Result<()> {
         let Limits { days_to_keep, .. } = self.limits;
         let mut result = Ok(());
-        let too_old = self.archive.too_old(days_to_keep)?;
-        let is_all = !too_old.is_empty() && too_old.len() == self.archive.dates()?.len();
+        let is_all = self.archive.all_is_too_old(days_to_keep)?;
         let may_delete = match (is_all, all_too_old.get(self.id())) {
             (false, _) => {
                 all_too_old.remove(self.id());
                 true
             }
             (true, None) => {
-                warn!(camera = %self.id(), days = too_old.len(),
-                    "all that is recorded is too old: deleted in an hour, if the clock is right");
+                warn!(camera = %self.id(),
+                    "all that was recorded before today is too old: deleted in an hour, if the clock is right");
                 all_too_old.insert(self.id().clone(), now);
                 false
             }
@@ -302,22 +304,24 @@ impl Camera {
         }
     }
 
-    fn expire_above_max(&self, found: &mut Recordings) -> Result<()> {
-        let Some(max_bytes) = self.limits.max_bytes else {
-            return Ok(());
-        };
+    fn expire_above_max(&self, found: &mut Recordings, errors: &mut Vec<crate::Error>) {
+        let max_bytes = self.limits.max_bytes.unwrap_or(u64::MAX);
         while found.bytes > max_bytes && found.oldest().is_some() {
-            self.expire_oldest(found, "the camera has reached max_bytes")?;
+            let expired = self.expire_oldest(found, "the camera has reached max_bytes");
+            errors.extend(expired.err());
         }
-        Ok(())
     }
 
+    /// What cannot be deleted is taken out of `found`, with the rest of its day: others can.
     fn expire_oldest(&self, found: &mut Recordings, why: &str) -> Result<()> {
         if found.oldest().is_none() {
             return Ok(());
         }
         let hour = found.hours.remove(0);
-        self.archive.expire_hour(&hour)?;
+        if let Err(error) = self.archive.expire_hour(&hour) {
+            found.hours.retain(|other| other.date != hour.date);
+            return Err(error);
+        }
         found.bytes = found.bytes.saturating_sub(hour.bytes);
         let RecordedHour {
             date, hour, bytes, ..

@@ -373,6 +373,51 @@ fn all_of_a_camera_is_not_deleted_before_the_clock_had_time_to_be_set() {
     assert_eq!(camera.dates().unwrap().len(), 0, "it was right after all");
 }
 
+/// The camera records while the clock is wrong, so that not all it has is too old.
+#[test]
+fn regression_a_clock_that_was_set_ahead_while_it_was_recorded_deleted_all() {
+    let stage = Stage::at("2026-11-22T05:00:00Z");
+    let camera = stage.camera("cam");
+    let mut recorder = camera.recorder();
+    record_hours(&mut recorder, "2026-11-21T20:10:00Z", 9);
+    stage.clock.set(wall("2027-11-22T05:00:00Z"));
+    record_hours(&mut recorder, "2027-11-22T04:10:00Z", 1);
+    let disk = Box::new(SmallDisk(Arc::new(AtomicU64::new(1 << 40))));
+    let retention = Retention::new([(Arc::clone(&camera), NO_LIMITS)], 0, disk);
+    let start = Instant::now();
+    retention.step(start);
+    retention.step(start + Duration::from_secs(3599));
+    assert_eq!(camera.dates().unwrap().len(), 3);
+    retention.step(start + Duration::from_secs(3601));
+    assert_eq!(camera.dates().unwrap().len(), 1, "it was right after all");
+}
+
+/// An hour that cannot be deleted: of another user, of a disk with a bad block.
+#[test]
+fn regression_an_hour_that_cannot_be_deleted_kept_all_others() {
+    let stage = Stage::at("2026-11-22T05:00:00Z");
+    let (a, b) = (stage.camera("a"), stage.camera("b"));
+    record_hours(&mut a.recorder(), "2026-11-21T19:10:00Z", 10);
+    record_hours(&mut b.recorder(), "2026-11-21T20:10:00Z", 9);
+    let stuck = stage.day("a", "2026-11-21").join("video-19.mp4");
+    fs::remove_file(&stuck).unwrap();
+    fs::create_dir(&stuck).unwrap();
+    let all = bytes_below(stage.root.path());
+    let most = a.recordings().unwrap().bytes * 3 / 4;
+    let limits = Limits {
+        max_bytes: Some(most),
+        ..NO_LIMITS
+    };
+    let disk = Box::new(SmallDisk(Arc::new(AtomicU64::new(all))));
+    let cameras = [(Arc::clone(&a), limits), (Arc::clone(&b), NO_LIMITS)];
+    let retention = Retention::new(cameras, all / 2, disk);
+    retention.step(Instant::now());
+    let storage = retention.storage();
+    assert!(storage.space.unwrap().free_bytes >= all / 2, "{storage:?}");
+    assert!(a.recordings().unwrap().bytes <= most);
+    assert!(stage.hours("b", "2026-11-21").is_empty());
+}
+
 #[test]
 fn a_forecast_says_what_is_needed_and_whether_it_fits() {
     let stage = Stage::at("2026-11-22T05:00:00Z");
