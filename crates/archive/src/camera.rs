@@ -22,8 +22,8 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
-    DayFolder, Gap, Moments, Recorder, Result, Timelapses, chunks::read_chunks, data_dir::DataDir,
-    error::IoContext as _, recorder::close_left_open, track_writer::ends_closed,
+    DayFolder, Error, Gap, Moments, Recorder, Result, Timelapses, chunks::read_chunks,
+    data_dir::DataDir, error::IoContext as _, recorder::close_left_open, track_writer::ends_closed,
 };
 
 /// So many finished days are kept in memory after somebody asked for them.
@@ -96,6 +96,8 @@ struct Loaded {
     known: BTreeSet<NaiveDate>,
     /// Of days to which nothing is added any more: pages ask for all of them again and again.
     summaries: BTreeMap<NaiveDate, (DaySummary, Files)>,
+    /// Days that could not be read when that was last tried.
+    unreadable: BTreeSet<NaiveDate>,
 }
 
 /// What can be seen of a folder from outside: another look that sees the same need not read it
@@ -438,7 +440,7 @@ impl CameraArchive {
                 summaries.push(summary);
                 continue;
             }
-            let Some(folder) = self.day(date)? else {
+            let Some(folder) = self.readable_day(date)? else {
                 continue;
             };
             if folder.timeline().is_empty() {
@@ -564,17 +566,36 @@ impl CameraArchive {
         // Each day is read once for this, whatever is asked for.
         for date in self.dates()? {
             if !self.loaded.lock().known.contains(&date) {
-                self.day(date)?;
+                self.readable_day(date)?;
             }
         }
         Ok(known(self))
+    }
+
+    /// As [`CameraArchive::day`], where other days are there all the same: one that cannot be read, by a bad
+    /// disk or because it is another user's, is none. It is said once.
+    fn readable_day(&self, date: NaiveDate) -> Result<Option<Arc<DayFolder>>> {
+        match self.day(date) {
+            Err(error @ Error::Io { .. }) => {
+                if self.loaded.lock().unreadable.insert(date) {
+                    warn!(camera = %self.id, %date, error = &error as &dyn std::error::Error,
+                        "a day cannot be read, and is passed over");
+                }
+                Ok(None)
+            }
+            Ok(folder) => {
+                self.loaded.lock().unreadable.remove(&date);
+                Ok(folder)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The latest kept day before `day` in which something is recorded.
     pub(crate) fn day_before(&self, day: Day) -> Result<Option<Arc<DayFolder>>> {
         let dates = self.dates()?.into_iter().rev();
         for date in dates.filter(|date| *date < day.date()) {
-            let folder = self.day(date)?;
+            let folder = self.readable_day(date)?;
             if let Some(folder) = folder.filter(|folder| !folder.timeline().is_empty()) {
                 return Ok(Some(folder));
             }
@@ -592,12 +613,12 @@ impl CameraArchive {
         };
         let today = Day::containing(now, self.zone).date();
         let is_over = |end: &MediaTime| end.media_to_wall() <= now + AHEAD;
-        let today = self.day(today)?.and_then(end).filter(is_over);
+        let today = self.readable_day(today)?.and_then(end).filter(is_over);
         if let Some(end) = today {
             return Ok(end);
         }
         for date in self.dates()?.into_iter().rev() {
-            if let Some(end) = self.day(date)?.and_then(end) {
+            if let Some(end) = self.readable_day(date)?.and_then(end) {
                 return Ok(end);
             }
         }

@@ -128,6 +128,19 @@ impl IndexFile {
         Ok(())
     }
 
+    /// Numbers a file that lists nothing yet from `first`. One that is not there begins with its numbers.
+    pub(crate) fn renumber(&mut self, first: Sequence) -> Result<()> {
+        let text = match fs::read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            text => text.context("read", &self.path)?,
+        };
+        let known = index::parse(&text);
+        match known.entries.is_empty() && known.first != first {
+            true => self.replace(&index::header(first, known.target_duration_s)),
+            false => Ok(()),
+        }
+    }
+
     /// Appends what was taken. A new file begins with `first`.
     ///
     /// # Errors

@@ -275,6 +275,16 @@ impl Claim {
     pub fn write(&self, clip: &Clip, facts: &MomentFacts) -> Result<Moment> {
         let path = self.moments.path.join(self.name.path());
         write_whole(&path, |out| clip.write_mp4(&facts.tags(), out))?;
+        // It is where it is after a power cut, too: in the folders of its day, month and year.
+        for folder in path.ancestors().skip(1).take(4) {
+            match File::open(folder) {
+                // Somebody has deleted it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                open => open
+                    .and_then(|open| open.sync_all())
+                    .context("sync", folder)?,
+            }
+        }
         let bytes = stamp(&path)?.map_or(0, |stamp| stamp.bytes);
         Ok(Moment {
             name: self.name,

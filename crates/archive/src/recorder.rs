@@ -6,7 +6,7 @@ use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
 use dayreel_core::{Clock, Day, GapCause, MediaTime, TICKS_PER_SECOND, TrackKind};
-use dayreel_manifest::{GAP_90K, InitHash};
+use dayreel_manifest::{GAP_90K, InitHash, Segment};
 use tracing::warn;
 
 use crate::{
@@ -349,20 +349,40 @@ fn continue_numbering(
         return Ok(None);
     };
     let runs_over = last.end().media_to_wall() > folder.day().start();
-    if runs_over {
+    let copied = runs_over.then(|| read_segment(&before, kind, &last));
+    let copied = copied.and_then(|read| match read {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            // The day begins all the same, a few seconds later.
+            warn!(camera = %archive.id(), track = %kind, error = &error as &dyn std::error::Error,
+                "the segment over midnight is not in the new day");
+            None
+        }
+    });
+    if copied.is_some() {
         first.media -= 1;
     } else if kind != TrackKind::Preview && last.end().saturating_add(GAP_90K) < start {
         first.discontinuity += 1;
     }
+    // Where everything of the day was set aside, its numbers go on after that.
+    let known = folder.timeline().track(kind).first();
+    first.media = first.media.max(known.media);
+    first.discontinuity = first.discontinuity.max(known.discontinuity);
     folder.change(|state| state.timeline.number_from(kind, first));
-    if runs_over {
-        let media = before.media(kind, &last.bytes);
-        let mut bytes = vec![0; usize::try_from(media.len_bytes).unwrap_or(0)];
-        let file = File::open(&media.path).context("open", &media.path)?;
-        file.read_exact_at(&mut bytes, media.offset)
-            .context("read", &media.path)?;
+    folder.index(kind).renumber(first)?;
+    if let Some(bytes) = copied {
         let parts = before.timeline().track(kind).newest_parts().to_vec();
-        next.adopt(&init, &last, &parts, bytes.into())?;
+        next.adopt(&init, &last, &parts, bytes)?;
     }
     Ok(Some(last.end()))
+}
+
+/// The bytes of a segment that is recorded in `folder`.
+fn read_segment(folder: &DayFolder, kind: TrackKind, segment: &Segment) -> Result<Bytes> {
+    let media = folder.media(kind, &segment.bytes);
+    let mut bytes = vec![0; usize::try_from(media.len_bytes).unwrap_or(0)];
+    let file = File::open(&media.path).context("open", &media.path)?;
+    file.read_exact_at(&mut bytes, media.offset)
+        .context("read", &media.path)?;
+    Ok(bytes.into())
 }

@@ -339,10 +339,11 @@ impl TrackWriter {
     }
 
     fn list(&mut self, segment: Segment, after: Option<GapCause>) -> Result<()> {
-        if self.clock.steady().saturating_sub(self.synced) >= SYNC_INTERVAL {
-            self.sync()?;
-        }
-        self.folder.list(self.kind, segment, after)
+        let is_due = self.clock.steady().saturating_sub(self.synced) >= SYNC_INTERVAL;
+        let synced = if is_due { self.sync() } else { Ok(()) };
+        // It is written: not listed it would be lost, and a hole that no recovery looks into.
+        self.folder.list(self.kind, segment, after)?;
+        synced
     }
 
     /// Makes `self.hour` the file that a segment starting at `start` goes to.

@@ -126,8 +126,10 @@ pub fn verify(root: &Path, repair: bool) -> Result<Verified> {
     // Locked as long as it is mended; a directory that is only read is left alone.
     let _lock = match repair {
         true => {
-            fs::read_dir(root).context("list", root)?;
-            Some(DataDir::open(root, false)?)
+            // The mount point of a disk that is away must not be marked.
+            let cameras = folders(root)?;
+            let has_recordings = cameras.iter().any(|(_, path)| path.join("days").is_dir());
+            Some(DataDir::open(root, !has_recordings)?)
         }
         false => None,
     };

@@ -9,6 +9,7 @@ mod common;
 
 use std::fs::File;
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use common::{chunk, init, media, open, record};
 use dayreel_archive::{Piece, verify};
@@ -32,7 +33,9 @@ fn no_more_files_stop_the_recording_until_there_are_some() {
         ..allowed
     };
     setrlimit(Resource::Nofile, few).unwrap();
-    let open_files: Vec<File> = std::iter::from_fn(|| File::open(root.path()).ok()).collect();
+    let open_all =
+        || -> Vec<File> { std::iter::from_fn(|| File::open(root.path()).ok()).collect() };
+    let open_files = open_all();
     assert!(!open_files.is_empty() && (open_files.len() as u64) < LIMIT);
     // The next hour is another file.
     let error = recorder
@@ -45,7 +48,14 @@ fn no_more_files_stop_the_recording_until_there_are_some() {
     assert_eq!(today.timeline().track(Video).segments().len(), 2);
 
     drop(open_files);
-    record(&mut recorder, media("2026-11-22T13:00:10Z"), 2);
+    let next = record(&mut recorder, media("2026-11-22T13:00:10Z"), 1);
+    // The folder of the new file is to be forced to the disk: a segment that was complete was lost with that.
+    camera.clock.pass(TimeDelta::seconds(10));
+    let open_files = open_all();
+    let error = recorder.append(Video, chunk(next, true)).unwrap_err();
+    assert_eq!(error.disk_code(), Some("too_many_open_files"), "{error:?}");
+    drop(open_files);
+    record(&mut recorder, next, 1);
     recorder.finish().unwrap();
     setrlimit(Resource::Nofile, allowed).unwrap();
     assert_eq!(today.timeline().track(Video).segments().len(), 4);

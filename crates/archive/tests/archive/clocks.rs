@@ -99,6 +99,36 @@ fn what_a_clock_that_was_ahead_recorded_is_set_aside() {
     }
 }
 
+/// They began again where the day before had ended: players had seen others under them.
+#[test]
+fn regression_numbers_went_back_when_everything_of_a_day_was_set_aside() {
+    let root = tempfile::tempdir().unwrap();
+    {
+        let camera = open(root.path(), Tz::UTC, "2026-11-21T12:00:00Z");
+        let mut recorder = recorder(&camera);
+        record(&mut recorder, media("2026-11-21T12:00:00Z"), 2);
+        recorder.finish().unwrap();
+    }
+    let numbers = |camera: &Camera| {
+        let today = camera.archive.today().unwrap();
+        today.timeline().next_sequence(Video)
+    };
+    let after = {
+        let camera = open(root.path(), Tz::UTC, NOON);
+        let mut recorder = recorder(&camera);
+        record(&mut recorder, media("2026-11-22T14:00:00Z"), 3);
+        recorder.finish().unwrap();
+        let before = numbers(&camera);
+        recorder.interrupted(GapCause::Clock);
+        record(&mut recorder, media(NOON), 1);
+        recorder.finish().unwrap();
+        let after = numbers(&camera);
+        assert_eq!(after.media, before.media + 1);
+        after
+    };
+    assert_eq!(numbers(&open(root.path(), Tz::UTC, NOON)), after);
+}
+
 #[test]
 fn a_kill_right_after_setting_aside_lists_nothing_twice() {
     let root = tempfile::tempdir().unwrap();

@@ -136,3 +136,12 @@ fn a_directory_that_must_have_its_marker_is_not_begun_anew() {
     fs::write(root.path().join(".dayreel"), "").unwrap();
     Store::open_marked(root.path()).unwrap();
 }
+
+/// What is mended would be recorded into from then on, on the boot disk.
+#[test]
+fn regression_verify_marked_the_mount_point_of_a_disk_that_is_away() {
+    let root = tempfile::tempdir().unwrap();
+    let refused = dayreel_archive::verify(root.path(), true).map(drop);
+    assert!(matches!(refused, Err(Error::Missing(_))), "{refused:?}");
+    assert_eq!(files_below(root.path()), 0);
+}

@@ -138,6 +138,23 @@ fn foreign_files_and_folders_change_nothing() {
     );
 }
 
+/// A bad disk, another user's copy. Nothing of the next day could be recorded, and no day was listed.
+#[test]
+fn regression_a_day_that_cannot_be_read_stopped_the_next() {
+    let whole = recorded();
+    let index = whole.path().join(DAY).join("video.m3u8");
+    fs::remove_file(&index).unwrap();
+    fs::create_dir(&index).unwrap();
+    let camera = open(whole.path(), Tz::UTC, "2026-11-23T12:00:00Z");
+    let mut recorder = camera.archive.recorder();
+    recorder.append(Video, Piece::Init(init(40))).unwrap();
+    record(&mut recorder, media("2026-11-23T12:00:00Z"), 2);
+    recorder.finish().unwrap();
+    let listed = camera.archive.summaries().unwrap();
+    let dates: Vec<_> = listed.iter().map(|day| day.day.to_string()).collect();
+    assert_eq!(dates, ["2026-11-23"]);
+}
+
 #[test]
 fn recording_goes_on_after_recovery() {
     let whole = recorded();
