@@ -19,6 +19,8 @@ use crate::Error;
 const MOST_LOGINS: u32 = 3;
 /// Most bytes of packets kept that arrive before the answer to PLAY.
 const MOST_EARLY_BYTES: usize = 8 << 20;
+/// What one takes beside its bytes, so that a stream of empty packets is bounded as well.
+const EARLY_OVERHEAD_BYTES: usize = 64;
 
 /// One conversation. Used by the thread of its camera.
 pub(crate) struct Dialogue {
@@ -30,6 +32,8 @@ pub(crate) struct Dialogue {
     /// Packets that came before anybody waited for them, in their order, with their channels.
     early: Vec<(u8, Vec<u8>)>,
     early_bytes: usize,
+    /// Bytes of earlier connections that could not be read.
+    skipped_bytes: u64,
 }
 
 /// What a camera says between packets.
@@ -50,6 +54,7 @@ impl Dialogue {
             sequence: 0,
             early: vec![],
             early_bytes: 0,
+            skipped_bytes: 0,
         }
     }
 
@@ -60,6 +65,7 @@ impl Dialogue {
     /// Goes on with the same login over another connection.
     pub(crate) fn reconnect(&mut self, stream: Stream) {
         self.stream = stream;
+        self.skipped_bytes = self.skipped_bytes();
         self.wire = Wire::new();
     }
 
@@ -70,7 +76,7 @@ impl Dialogue {
 
     /// Bytes that could not be read so far.
     pub(crate) fn skipped_bytes(&self) -> u64 {
-        self.wire.skipped_bytes()
+        self.skipped_bytes + self.wire.skipped_bytes()
     }
 
     /// Packets that came before they were waited for.
@@ -134,7 +140,7 @@ impl Dialogue {
         let begun = Instant::now();
         loop {
             let mut keep = |channel, bytes: &[u8]| {
-                self.early_bytes += bytes.len();
+                self.early_bytes += bytes.len() + EARLY_OVERHEAD_BYTES;
                 if self.early_bytes <= MOST_EARLY_BYTES {
                     self.early.push((channel, bytes.to_vec()));
                 }
@@ -223,4 +229,89 @@ fn reply(stream: &mut Stream, request: &CameraRequest) -> Result<bool, Error> {
     }
     stream.write((text + "\r\n").as_bytes())?;
     Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use dayreel_config::Trust;
+
+    use super::*;
+    use crate::source::{
+        address::Address,
+        stream::{Dial, Stop},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A connection on which `said` comes.
+    fn hearing(said: Vec<u8>) -> Stream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.write_all(&said).unwrap();
+            // What is asked is not looked at.
+            io::copy(&mut socket, &mut io::sink()).unwrap();
+        });
+        let address = Address {
+            uri: format!("rtsp://127.0.0.1:{port}/"),
+            host: "127.0.0.1".to_owned(),
+            port,
+            is_tls: false,
+        };
+        let dial = Dial {
+            address: &address,
+            trust: Trust::Anybody,
+            in_http: false,
+            patience: PATIENCE,
+            stop: &Stop::default(),
+        };
+        dial.connect().unwrap()
+    }
+
+    fn play(dialogue: &mut Dialogue) -> Response {
+        let request = Request {
+            method: "PLAY",
+            uri: "rtsp://127.0.0.1/",
+            headers: &[],
+        };
+        dialogue.ask(&request, Instant::now() + PATIENCE).unwrap()
+    }
+
+    const ANSWER: &[u8] = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n";
+
+    /// They have no bytes, and take memory all the same.
+    #[test]
+    fn regression_empty_packets_before_play_were_kept_without_end() {
+        const SENT: usize = 300_000;
+        let said = [b"$\0\0\0".repeat(SENT), ANSWER.to_vec()].concat();
+        let mut dialogue = Dialogue::new(hearing(said), Login::new(None));
+        dialogue.expect_channels(4);
+        assert_eq!(play(&mut dialogue).status, 200);
+        let kept = dialogue.take_early().len();
+        assert!(
+            kept > 0 && kept <= MOST_EARLY_BYTES / EARLY_OVERHEAD_BYTES,
+            "{kept}"
+        );
+    }
+
+    /// What was counted of the connection before was taken off, below zero.
+    #[test]
+    fn regression_a_connection_that_was_dialled_again_had_skipped_less_than_nothing() {
+        let said = [ANSWER, b"\0\0\0\0", ANSWER].concat();
+        let mut dialogue = Dialogue::new(hearing(said), Login::new(None));
+        play(&mut dialogue);
+        play(&mut dialogue);
+        let skipped = dialogue.skipped_bytes();
+        assert!(skipped > 0);
+        dialogue.reconnect(hearing(ANSWER.to_vec()));
+        play(&mut dialogue);
+        assert_eq!(dialogue.skipped_bytes(), skipped);
+    }
 }

@@ -35,6 +35,9 @@ const OBSERVATION_INTERVAL: Duration = Duration::from_secs(1);
 const FIRST_PACKET: Duration = Duration::from_secs(5);
 /// How long a camera may take to answer that it still knows a session.
 const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(5);
+/// A connection that is not needed for what comes is dialled again this often at most: some cameras close it after
+/// each answer.
+const DIAL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the thread of a source owns while its camera plays.
 pub(super) struct Receiving {
@@ -58,6 +61,7 @@ pub(super) struct Receiving {
     lost_packets: u64,
     /// Unreadable bytes that were told of.
     skipped_bytes: u64,
+    next_dial: Instant,
 }
 
 /// What keeping a session takes.
@@ -135,6 +139,7 @@ impl Receiving {
             counts: Arc::clone(&reader.counts),
             lost_packets: reader.counts.lost.load(Ordering::Relaxed),
             skipped_bytes: 0,
+            next_dial: now,
         })
     }
 
@@ -222,7 +227,11 @@ impl Receiving {
             self.asked = now;
             self.next_keep_alive = now + self.kept.interval;
             self.kept.logs_in_again = false;
-            self.keep_alive()?;
+            match self.keep_alive() {
+                // It is asked when it is dialled again.
+                Err(Error::Closed) if self.has_ports() => {}
+                asked => asked?,
+            }
         }
         Ok(())
     }
@@ -259,6 +268,12 @@ impl Receiving {
 
     /// The connection is gone, but datagrams may go on: is the session still known?
     fn dial_again(&mut self, stop: &Stop) -> Result<(), Error> {
+        let now = Instant::now();
+        if now < self.next_dial {
+            thread::sleep(self.patience().min(self.next_dial - now));
+            return Ok(());
+        }
+        self.next_dial = now + DIAL_INTERVAL;
         debug!(camera = %self.settings.id, "the camera closed the connection; the session is asked for");
         let dial = Dial {
             address: &self.kept.address,

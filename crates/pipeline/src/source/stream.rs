@@ -98,7 +98,6 @@ impl Dial<'_> {
     pub(crate) fn connect(&self) -> Result<Stream, Error> {
         let deadline = Instant::now() + self.patience;
         let mut input = self.side(deadline)?;
-        self.stop.watch(input.socket())?;
         if !self.in_http {
             return Ok(Stream {
                 input,
@@ -113,6 +112,8 @@ impl Dial<'_> {
         }
         let mut output = self.side(deadline)?;
         output.write(self.tunnel("POST", &cookie).as_bytes())?;
+        // Of the two, this one is read.
+        self.stop.watch(input.socket())?;
         Ok(Stream {
             input,
             output: Some(output),
@@ -153,8 +154,9 @@ impl Dial<'_> {
                 Ok(socket) => {
                     let side = prepare(&socket, rest).map_err(|error| closed(&error));
                     side?;
+                    self.stop.watch(&socket)?;
                     return match is_tls {
-                        true => encrypt(socket, host, self.trust)
+                        true => encrypt(socket, host, self.trust, deadline)
                             .map(Box::new)
                             .map(Side::Tls),
                         false => Ok(Side::Plain(socket)),

@@ -1,6 +1,12 @@
 //! TLS to a camera, and to others whose certificates are seldom from an authority: whom to trust.
 
-use std::{fmt, io, net::TcpStream, sync::Arc};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::Instant,
+};
 
 use dayreel_config::{Fingerprint, Trust};
 use parking_lot::Mutex;
@@ -62,22 +68,57 @@ impl TlsSettings {
 /// Shakes hands with `host`.
 ///
 /// # Errors
-/// [`Error::Tls`] with the fingerprint of a certificate that is not trusted.
-pub(crate) fn encrypt(mut socket: TcpStream, host: &str, trust: Trust) -> Result<TlsStream, Error> {
+/// [`Error::Tls`] with the fingerprint of a certificate that is not trusted; [`Error::Timeout`] where it is not done
+/// by `deadline`, however often something comes.
+pub(crate) fn encrypt(
+    socket: TcpStream,
+    host: &str,
+    trust: Trust,
+    deadline: Instant,
+) -> Result<TlsStream, Error> {
+    let patience = socket.read_timeout().ok().flatten();
     let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Tls(None))?;
     let settings = TlsSettings::new(trust)?;
     let config = Arc::clone(settings.config());
     let mut tls = ClientConnection::new(config, name).map_err(|_| Error::Tls(None))?;
     while tls.is_handshaking() {
-        tls.complete_io(&mut socket)
+        tls.complete_io(&mut Until(&socket, deadline))
             .map_err(|error| match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    Error::Timeout(socket.read_timeout().ok().flatten().unwrap_or_default())
+                    Error::Timeout(patience.unwrap_or_default())
                 }
                 _ => Error::Tls(settings.take_refused()),
             })?;
     }
+    socket
+        .set_read_timeout(patience)
+        .map_err(|_| Error::Closed)?;
     Ok(StreamOwned::new(tls, socket))
+}
+
+/// A socket that is read until then.
+struct Until<'s>(&'s TcpStream, Instant);
+
+impl Read for Until<'_> {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let Self(socket, deadline) = self;
+        let rest = deadline.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(rest))?;
+        (&**socket).read(space)
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self.0).flush()
+    }
 }
 
 /// Trusts what the user said, and remembers what it refused.
@@ -169,5 +210,37 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let algorithms = &self.provider.signature_verification_algorithms;
         algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, thread, time::Duration};
+
+    use super::*;
+
+    /// A byte now and then kept the thread and the socket for days: each let it wait as long again.
+    #[test]
+    fn regression_a_handshake_that_drips_had_no_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let dripping = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let pace = Some(Duration::from_millis(20));
+            socket.set_read_timeout(pace).unwrap();
+            // The head of a record of 16 KiB: a handshake.
+            let mut sent = socket.write_all(&[22, 3, 3, 0x40, 0]);
+            while sent.is_ok() && socket.read(&mut [0; 4096]).map_or(true, |bytes| bytes > 0) {
+                sent = socket.write_all(&[0]);
+            }
+        });
+        let socket = TcpStream::connect(address).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_millis(200);
+        let shaken = encrypt(socket, "127.0.0.1", Trust::Anybody, deadline).map(drop);
+        assert!(matches!(shaken, Err(Error::Timeout(_))), "{shaken:?}");
+        dripping.join().unwrap();
     }
 }
