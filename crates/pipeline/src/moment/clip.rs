@@ -111,13 +111,18 @@ fn audio_clip(
         tracing::debug!(%caps, "a moment is made without this sound");
         return Ok(None);
     };
-    let samples = samples(units)?;
-    let is_heard = samples.iter().any(|sample| sample.pts < media(heard.end));
-    Ok(is_heard.then(|| AudioClip {
+    let mut samples = samples(units)?;
+    let block = block(&samples, sample_rate_hz);
+    let long_90k = u64::from(block) * TICKS_PER_SECOND / u64::from(sample_rate_hz.max(1));
+    // A ring keeps the last that a camera sent before it had no sound any more.
+    samples.retain(|sample| {
+        sample.pts < media(heard.end) && sample.pts.ticks() + long_90k > media(heard.start).ticks()
+    });
+    Ok((!samples.is_empty()).then(|| AudioClip {
         config,
         sample_rate_hz,
         channels: u16::try_from(channels).unwrap_or(1),
-        block: block(&samples, sample_rate_hz),
+        block,
         samples,
     }))
 }

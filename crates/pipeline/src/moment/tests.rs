@@ -102,6 +102,26 @@ impl Stage {
         self
     }
 
+    /// An access unit of sound of that time comes.
+    fn hear(&self, pts: gst::ClockTime) {
+        let caps = gst::Caps::builder("audio/mpeg")
+            .field("mpegversion", 4)
+            .field("stream-format", "raw")
+            .field("rate", 48_000)
+            .field("channels", 1)
+            .field("codec_data", gst::Buffer::from_slice([0x11, 0x88]))
+            .build();
+        let mut unit = gst::Buffer::from_slice([0x21; 8]);
+        unit.get_mut().unwrap().set_pts(pts);
+        self.sound.push(&caps, unit);
+    }
+
+    fn has_sound(&self, made: &MomentMade) -> bool {
+        let kept = self.archive.moments().file(made.moment.name).unwrap();
+        let mp4 = std::fs::read(kept.unwrap().slice.path).unwrap();
+        mp4.windows(4).any(|word| word == b"soun")
+    }
+
     /// It is a second after the last picture that came.
     fn silent_for_a_second(&self) -> &Self {
         self.clock.set(wall(START + pictures(HELD + 25)));
@@ -268,26 +288,27 @@ async fn a_moment_right_after_the_start_waits_for_the_first_sound() {
     stage.sound.begin_source();
     let maker = stage.receive(HELD).maker.clone();
     let waiting = tokio::spawn(async move { maker.make(request(5, 0)).await });
-    let caps = gst::Caps::builder("audio/mpeg")
-        .field("mpegversion", 4)
-        .field("stream-format", "raw")
-        .field("rate", 48_000)
-        .field("channels", 1)
-        .field("codec_data", gst::Buffer::from_slice([0x11, 0x88]))
-        .build();
     // 1024 samples of 48 kHz are 1920 ticks.
     for number in 0..=u64::from(HELD) * 3600 / 1920 + 1 {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        let mut unit = gst::Buffer::from_slice([0x21; 8]);
-        let timed = unit.get_mut().unwrap();
-        timed.set_pts(START + gst::ClockTime::from_nseconds(number * 1024 * 1_000_000 / 48));
-        stage.sound.push(&caps, unit);
+        let since = gst::ClockTime::from_nseconds(number * 1024 * 1_000_000 / 48);
+        stage.hear(START + since);
     }
     let made = waiting.await.unwrap().unwrap();
-    let kept = stage.archive.moments().file(made.moment.name).unwrap();
-    let mp4 = std::fs::read(kept.unwrap().slice.path).unwrap();
-    assert!(mp4.windows(4).any(|word| word == b"soun"));
+    assert!(stage.has_sound(&made));
+}
+
+/// Its microphone was turned off an hour ago: a sample of an hour ago was the sound of the moment.
+#[tokio::test]
+async fn regression_a_camera_that_had_sound_had_it_for_ever() {
+    let stage = Stage::new();
+    for number in 0..20 {
+        let since = gst::ClockTime::from_nseconds(number * 1024 * 1_000_000 / 48);
+        stage.hear(START - gst::ClockTime::from_seconds(3600) + since);
+    }
+    let made = stage.receive(HELD).make(5, 0).await.unwrap();
+    assert!(!stage.has_sound(&made));
 }
 
 #[tokio::test]
