@@ -171,6 +171,10 @@ fn yesterday_is_finished_under_its_date_and_its_weekday() -> Result<()> {
         let tag = by_date.header("etag").context("no ETag")?;
         let again = client.request("GET", &document(&date, file), &[("if-none-match", tag)])?;
         ensure!(again.expect(304)?.body.is_empty(), "{file}");
+        // RFC 9110 §8.8.3: other bytes have another.
+        let gzipped = client.get_gzip(&document(&date, file))?.expect(200)?;
+        ensure!(gzipped.header("content-encoding") == Some("gzip"), "{file}");
+        ensure!(gzipped.header("etag") != Some(tag), "{file}");
     }
     json_error(client.get(&document(&date, "video.m3u8?window=60"))?, 400)?;
     // A weekday that is not kept, a day to come.

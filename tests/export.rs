@@ -184,6 +184,37 @@ fn any_range_of_an_export_is_the_same_bytes() -> Result<()> {
     Ok(())
 }
 
+/// It cost a processor, and the length that is known.
+#[test]
+fn regression_sound_and_archives_were_gzipped() -> Result<()> {
+    let media = Media {
+        audio: true,
+        ..Media::default()
+    };
+    let served = Served::start(media, 0.05)?;
+    let client = served.server.client();
+    let gzipped = |path: &str| {
+        let answer = client.get_gzip(path)?.expect(200)?;
+        let encoding = answer.header("content-encoding").map(str::to_owned);
+        anyhow::Ok((answer, encoding))
+    };
+    let playlist = format!("/{CAMERA}/stream/today/audio.m3u8");
+    ensure!(gzipped(&playlist)?.1.as_deref() == Some("gzip"));
+    let listed = client.get_text(&playlist)?;
+    let segment = listed.lines().find_map(|line| line.strip_prefix("../a-"));
+    let segment = segment.context("no segment")?;
+    let (sound, encoding) = gzipped(&format!("/{CAMERA}/stream/a-{segment}"))?;
+    ensure!(encoding.is_none(), "{encoding:?}");
+    let length = sound.body.len().to_string();
+    ensure!(sound.header("content-length") == Some(length.as_str()));
+    let from = served.period.from;
+    let zip = format!("{}&split=zip", path_of(from, from + TimeDelta::seconds(20)));
+    let (zip, encoding) = gzipped(&zip)?;
+    ensure!(encoding.is_none(), "{encoding:?}");
+    ensure!(zip.body.starts_with(b"PK"));
+    Ok(())
+}
+
 #[test]
 fn a_whole_day_is_one_file_in_which_players_find_their_way() -> Result<()> {
     let served = Served::start(Media::default(), 26.0)?;

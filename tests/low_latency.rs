@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -362,27 +362,48 @@ fn a_reload_that_asks_for_too_much_or_nonsense_is_refused_at_once() -> Result<()
     Ok(())
 }
 
-/// Each takes a place, which is free again when it has been answered.
-#[test]
-fn who_waits_for_too_much_at_once_is_refused() -> Result<()> {
+/// A stage whose camera is away, and the path of a playlist that waits for six seconds and in vain.
+fn silent() -> Result<(Stage, String)> {
     let mut stage = recorded()?;
     let client = stage.server.client();
     stage.camera.stop()?;
-    // When its session has ended, nothing more is recorded: all of them wait for six seconds.
+    // When its session has ended, nothing more is recorded.
     let ended = wait_until(PATIENCE, || {
         let text = client.get_text(&path("video", "")).ok()?;
         let list = low_latency::read(&text).0;
         list.open.is_empty().then_some(list)
     });
     let (newest, _) = ended.context("the session has not ended")?.newest();
-    let path = path("video", &format!("?_HLS_msn={}", newest + 1));
-    let request = format!("GET {path} HTTP/1.1\r\nHost: dayreel\r\n\r\n");
-    let connections = (0..WAITS_OF_ONE + TOO_MANY).map(|_| {
-        let mut connection = TcpStream::connect(stage.server.address())?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        connection.write_all(request.as_bytes())?;
-        Ok(connection)
-    });
+    Ok((stage, path("video", &format!("?_HLS_msn={}", newest + 1))))
+}
+
+/// A connection on which `path` is asked for.
+fn asking(stage: &Stage, path: &str) -> Result<TcpStream> {
+    let mut connection = TcpStream::connect(stage.server.address())?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: dayreel\r\n\r\n")?;
+    Ok(connection)
+}
+
+/// Its place was taken for as long as it would have waited.
+#[test]
+fn regression_who_hung_up_went_on_waiting() -> Result<()> {
+    let (stage, path) = silent()?;
+    let mut connection = asking(&stage, &path)?;
+    // Half of it, so that the end of the wait can be read.
+    connection.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    ensure!(answer.contains("hung_up"), "{answer}");
+    Ok(())
+}
+
+/// Each takes a place, which is free again when it has been answered.
+#[test]
+fn who_waits_for_too_much_at_once_is_refused() -> Result<()> {
+    let (stage, path) = silent()?;
+    let client = stage.server.client();
+    let connections = (0..WAITS_OF_ONE + TOO_MANY).map(|_| asking(&stage, &path));
     // Before the first answer is read, all have asked.
     let connections = connections.collect::<Result<Vec<_>>>()?;
     let mut answers = BTreeMap::new();

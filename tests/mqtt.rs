@@ -145,6 +145,23 @@ fn a_camera_is_found_shown_and_made_moments_of() -> Result<()> {
         message.json().is_ok_and(|state| is_live(&state))
     })?;
 
+    // A broker that goes away while a moment is made that it was ordered by: nobody was told of it.
+    broker.publish(order, "{\"length\": 20, \"label\": \"late\"}", false)?;
+    // Its file is there before its GIF is made.
+    let made = wait_until(PATIENCE, || {
+        let list = client.get_json("/cam/moment/list").ok()?;
+        let mut made = list.as_array()?.iter();
+        made.find(|moment| moment["label"] == "late").cloned()
+    });
+    let made = made.context("the order was not heard")?;
+    broker.kill()?;
+    broker.restart()?;
+    let heard = broker.subscribe()?;
+    heard.wait_for("dayreel/cam/moment", PATIENCE, |message| {
+        message.json().is_ok_and(|told| told["url"] == made["url"])
+    })?;
+    heard.wait_for("dayreel/status", PATIENCE, |_| true)?;
+
     // The end is said; and again, by the broker, when nobody can.
     ensure!(stage.server.stop()?.success());
     heard.wait_for("dayreel/status", PATIENCE, |message| {

@@ -222,6 +222,9 @@ fn served_as_a_file(served: &Served, date: NaiveDate, whole: &Answer) -> Result<
     let head = client.head(&path)?.expect(200)?;
     ensure!(head.body.is_empty() && head.header("etag") == Some(tag));
     ensure!(head.header("content-length") == Some(&*whole.body.len().to_string()));
+    // RFC 9110 §14.2: only GET has ranges.
+    let ranged = client.request("HEAD", &path, &[("range", "bytes=0-9")])?;
+    ensure!(ranged.expect(200)?.header("content-length") == head.header("content-length"));
     let part = client.get_range(&path, "100-199")?.expect(206)?;
     ensure!(part.body == whole.body[100..200]);
     client

@@ -7,7 +7,7 @@ use actix_web::{
     body::SizedStream,
     error::BlockingError,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{
             self, ByteRangeSpec, ContentRange, ContentRangeSpec, EntityTag, Header as _, Range,
         },
@@ -179,12 +179,16 @@ pub(crate) fn is_known(request: &HttpRequest, etag: &EntityTag) -> bool {
 }
 
 /// The one range asked for: `None` to send everything, `Some(None)` if no byte of it exists.
-/// Several ranges at once are answered with everything (RFC 9110 §14.2 allows it).
+/// Several ranges at once are answered with everything (RFC 9110 §14.2 allows it); HEAD is asked of the whole
+/// (there: only GET has ranges).
 fn asked_range(
     request: &HttpRequest,
     etag: &EntityTag,
     len_bytes: u64,
 ) -> Option<Option<(u64, u64)>> {
+    if request.method() != Method::GET {
+        return None;
+    }
     let text = request.headers().get(header::RANGE)?.to_str().ok()?;
     let Ok(Range::Bytes(ranges)) = text.parse::<Range>() else {
         return None;

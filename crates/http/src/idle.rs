@@ -5,7 +5,7 @@
 //! would wait for as long as it likes.
 
 use std::{
-    io,
+    future, io,
     os::fd::{AsFd as _, OwnedFd},
     pin::Pin,
     sync::{Arc, Weak},
@@ -14,10 +14,10 @@ use std::{
 };
 
 use actix_web::{
-    Error,
+    Error, HttpRequest,
     body::{BodySize, MessageBody},
     dev::{Extensions, ServiceRequest, ServiceResponse},
-    http::Method,
+    http::{Method, Version},
     middleware::Next,
     rt::net::TcpStream,
 };
@@ -25,8 +25,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use rustix::net::{Shutdown, shutdown};
+use tokio::io::Interest;
 
-/// Longer than a connection without requests is kept, and than any answer takes to begin.
+/// Longer than a connection without requests is kept, and than an answer takes to begin that is not
+/// [said to be made](being_made).
 const UNANSWERED: Duration = Duration::from_secs(90);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(10);
@@ -45,7 +47,7 @@ struct Connection {
 
 #[derive(Debug)]
 struct Use {
-    /// Answers that are being sent; HTTP/2 has several.
+    /// Answers that are being made or sent; HTTP/2 has several.
     answers: usize,
     /// When that was last said of it: it came, was asked for something, has got an answer.
     last: Instant,
@@ -127,9 +129,35 @@ pub(crate) async fn use_connection<B: MessageBody>(
     }))
 }
 
-/// An answer that is being sent, until it is dropped.
+/// Says to the connection that an answer is being made to `request`, for as long as it takes; until what is
+/// returned is dropped. Only when all of the request has been read.
+pub(crate) fn being_made(request: &HttpRequest) -> Option<Answer> {
+    let connection = request.conn_data::<Arc<Connection>>().cloned();
+    connection.map(Answer::begin)
+}
+
+/// Until the client of `request` has closed its end of the connection. actix takes that for somebody who only has
+/// said all it wanted to, and goes on. Over HTTP/2 it drops what is not wanted any more: then it never comes.
+pub(crate) async fn hung_up(request: &HttpRequest) {
+    let is_alone = request.version() < Version::HTTP_2;
+    let connection = request.conn_data::<Arc<Connection>>().filter(|_| is_alone);
+    let socket = connection.and_then(|connection| connection.socket.try_clone().ok());
+    let Some(Ok(socket)) = socket.map(|socket| TcpStream::from_std(socket.into())) else {
+        return future::pending().await;
+    };
+    while let Ok(ready) = socket.ready(Interest::READABLE).await {
+        if ready.is_read_closed() {
+            return;
+        }
+        // Another request, for later: nothing of it is read here.
+        let later = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = socket.try_io(Interest::READABLE, later);
+    }
+}
+
+/// An answer that is being made or sent, until it is dropped.
 #[derive(Debug)]
-struct Answer(Arc<Connection>);
+pub(crate) struct Answer(Arc<Connection>);
 
 impl Answer {
     fn begin(connection: Arc<Connection>) -> Self {

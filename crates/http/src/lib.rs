@@ -14,6 +14,7 @@ mod idle;
 mod metrics;
 mod number_param;
 mod openapi;
+mod packed;
 mod routes;
 mod saved_as;
 mod server;

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     crowd::Crowd,
     idle::{self, Watch},
-    metrics, routes,
+    metrics, packed, routes,
     tls::Certificate,
 };
 
@@ -111,7 +111,9 @@ pub(crate) fn application(
     ActixApp::new()
         .app_data(web::Data::from(app))
         .app_data(web::Data::new(bodies))
+        .wrap(from_fn(packed::stays_as_it_is))
         .wrap(Compress::default())
+        .wrap(from_fn(packed::needs_no_word))
         .wrap(headers_of_all())
         .wrap(NormalizePath::trim())
         .wrap(from_fn(documents_have_no_folder))

@@ -24,6 +24,13 @@ pub struct Document {
 }
 
 impl Document {
+    /// A document of one text.
+    pub fn of_text(text: String, encoding: Encoding) -> Self {
+        let mut builder = Builder::new(encoding);
+        *builder.text() = text;
+        builder.finish()
+    }
+
     /// Length in bytes.
     pub fn len_bytes(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()

@@ -31,6 +31,7 @@ use crate::{
     date_param::{self, number, part},
     error::{ApiError, in_words},
     file_body::{MediaHead, file_response},
+    idle,
     number_param::allowed,
     openapi::{Example, Says, says, text, whole},
     routes::{Routes, api::seconds, at},
@@ -232,8 +233,8 @@ async fn generate(
 }
 
 async fn make(
-    app: &App,
-    entry: &CameraEntry,
+    app: &Arc<App>,
+    entry: &Arc<CameraEntry>,
     (length_s, delay_s): (u32, u32),
     options: Options,
     request: &HttpRequest,
@@ -246,6 +247,8 @@ async fn make(
             message,
         ));
     }
+    // The GIF of a large picture takes a small machine long.
+    let _answer = idle::being_made(request);
     let made = make_and_tell(app, entry, (length_s, delay_s), options.label).await?;
     let mut response = HttpResponse::Ok();
     Ok(response
@@ -270,7 +273,11 @@ impl App {
     ///
     /// # Errors
     /// Those of the route.
-    pub async fn make_moment(&self, id: &str, order: MomentOrder) -> Result<(), ApiError> {
+    pub async fn make_moment(
+        self: &Arc<Self>,
+        id: &str,
+        order: MomentOrder,
+    ) -> Result<(), ApiError> {
         let entry = self.camera(id)?;
         let length_s = order.length.unwrap_or(DEFAULT_LENGTH_S);
         let delay_s = order.delay.unwrap_or(DEFAULT_DELAY_S);
@@ -282,9 +289,10 @@ impl App {
     }
 }
 
+/// Those who listen are told also when nobody waits for the answer any more.
 async fn make_and_tell(
-    app: &App,
-    entry: &CameraEntry,
+    app: &Arc<App>,
+    entry: &Arc<CameraEntry>,
     (length_s, delay_s): (u32, u32),
     label: Option<String>,
 ) -> Result<MadeView, ApiError> {
@@ -293,6 +301,16 @@ async fn make_and_tell(
         delay_s,
         label: label.map(parse_label).transpose()?.flatten(),
     };
+    let (app, entry) = (Arc::clone(app), Arc::clone(entry));
+    let made = tokio::spawn(async move { make_then_tell(&app, &entry, request).await });
+    made.await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn make_then_tell(
+    app: &App,
+    entry: &CameraEntry,
+    request: MomentRequest,
+) -> Result<MadeView, ApiError> {
     let made = entry
         .moments()
         .make(request)

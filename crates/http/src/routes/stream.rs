@@ -254,17 +254,9 @@ async fn multivariant(
     let window_s = query.window_s(&day)?;
     let text = multivariant_playlist(&day.folder.timeline(), window_s);
     let text = text.ok_or_else(|| not_yet(&day))?;
-    let document = Document {
-        pieces: vec![text.into()],
-    };
-    Ok(respond(
-        &request,
-        &day,
-        HLS,
-        "playlist",
-        Encoding::Identity,
-        document,
-    ))
+    let encoding = accepted_encoding(&request);
+    let document = Document::of_text(text, encoding);
+    Ok(respond(&request, &day, HLS, "playlist", encoding, document))
 }
 
 async fn video(

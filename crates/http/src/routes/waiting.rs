@@ -1,8 +1,8 @@
 //! Requests for what is not recorded yet: blocking playlist reloads and preload hints of low-latency HLS
 //! (RFC 8216bis §6.2.5.2 and §6.2.6). Each waits for the recorder to say that there is more, and takes no
-//! thread meanwhile; one whose client goes away is dropped with it.
+//! thread meanwhile, and ends when its client has gone away.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use actix_web::HttpRequest;
 use dayreel_archive::CameraArchive;
@@ -10,7 +10,7 @@ use dayreel_core::{Kind, MediaTime, TrackKind};
 use dayreel_manifest::{Edge, Prospect};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{app::App, error::ApiError};
+use crate::{app::App, error::ApiError, idle};
 
 /// RFC 8216bis §6.2.5.2: nobody waits for more than three target durations.
 const MOST_TARGETS: u64 = 3;
@@ -141,6 +141,7 @@ async fn wait(
     is_there: impl Fn(&Edge) -> bool,
 ) -> Result<(), ApiError> {
     let mut growth = archive.growth();
+    let mut hung_up = pin!(idle::hung_up(request));
     let (mut place, mut until) = (None, None);
     loop {
         growth.borrow_and_update();
@@ -152,7 +153,14 @@ async fn wait(
             place = Some(app.waits().place(request)?);
         }
         let until = *until.get_or_insert_with(|| Instant::now() + patience(&edge));
-        if !matches!(timeout_at(until, growth.changed()).await, Ok(Ok(()))) {
+        let more = tokio::select! {
+            more = timeout_at(until, growth.changed()) => more,
+            () = &mut hung_up => {
+                let message = "who waited has hung up";
+                return Err(ApiError::new(Kind::Unavailable, "hung_up", message));
+            }
+        };
+        if !matches!(more, Ok(Ok(()))) {
             let message = "what was waited for is not recorded: the camera delivers nothing";
             return Err(ApiError::new(
                 Kind::Unavailable,
