@@ -174,6 +174,12 @@ fn create_marker(root: &Path) -> Result<()> {
     file.sync_all().context("sync", &path)
 }
 
+/// What was created in `folder`, or moved there, is in it after a power cut, too.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    let open = File::open(folder).context("open", folder)?;
+    open.sync_all().context("sync", folder)
+}
+
 /// Whether a process has the data directory `root`.
 pub(crate) fn is_in_use(root: &Path) -> bool {
     let Ok(marker) = File::open(root.join(MARKER)) else {

@@ -22,8 +22,8 @@ use chrono::{DateTime, FixedOffset};
 use parking_lot::Mutex;
 
 use crate::{
-    Clip, MediaSlice, Result,
-    data_dir::DataDir,
+    Clip, Error, MediaSlice, Result,
+    data_dir::{DataDir, sync_folder},
     dated::{self, Dated},
     error::IoContext as _,
 };
@@ -277,12 +277,10 @@ impl Claim {
         write_whole(&path, |out| clip.write_mp4(&facts.tags(), out))?;
         // It is where it is after a power cut, too: in the folders of its day, month and year.
         for folder in path.ancestors().skip(1).take(4) {
-            match File::open(folder) {
+            match sync_folder(folder) {
                 // Somebody has deleted it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                open => open
-                    .and_then(|open| open.sync_all())
-                    .context("sync", folder)?,
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                synced => synced?,
             }
         }
         let bytes = stamp(&path)?.map_or(0, |stamp| stamp.bytes);

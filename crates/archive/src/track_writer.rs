@@ -19,7 +19,10 @@ use bytes::Bytes;
 use dayreel_core::{Clock, GapCause, MediaTime, TrackFormat, TrackKind};
 use dayreel_manifest::{Init, InitHash, Part, Segment, Slice};
 
-use crate::{ChunkInfo, DayFolder, Result, error::IoContext as _, index, index_file::is_gone};
+use crate::{
+    ChunkInfo, DayFolder, Result, data_dir::sync_folder, error::IoContext as _, index,
+    index_file::is_gone,
+};
 
 /// How often what is written is forced to the disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
@@ -330,9 +333,7 @@ impl TrackWriter {
         }
         self.folder.index(self.kind).sync()?;
         if self.has_new_files {
-            let folder = self.folder.path();
-            let open = File::open(folder).context("open", folder)?;
-            open.sync_all().context("sync", folder)?;
+            sync_folder(self.folder.path())?;
             self.has_new_files = false;
         }
         Ok(())

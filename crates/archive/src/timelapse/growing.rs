@@ -25,6 +25,7 @@ use super::{FilmFormat, Group, Recipe, film};
 use crate::{
     Error, Result,
     cmaf::{MDAT, MOOF, find, next_box},
+    data_dir::sync_folder,
     error::IoContext as _,
 };
 
@@ -171,7 +172,7 @@ impl Growing {
             let part = into.with_extension("mp4.part");
             self.write_film(&format, &part)?;
             fs::rename(&part, into).context("rename", &part)?;
-            sync_folder(into)?;
+            into.parent().map_or(Ok(()), sync_folder)?;
         }
         let made = !self.groups.is_empty();
         fs::remove_file(&self.path).context("delete", &self.path)?;
@@ -344,13 +345,4 @@ fn crc_of(pictures: &[Bytes]) -> u32 {
 
 fn len_32(bytes: &Bytes) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-}
-
-/// A renamed file is where it is after a power cut, too.
-fn sync_folder(of: &Path) -> Result<()> {
-    let Some(folder) = of.parent() else {
-        return Ok(());
-    };
-    let opened = File::open(folder).context("open", folder)?;
-    opened.sync_all().context("sync", folder)
 }
